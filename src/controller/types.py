@@ -1,0 +1,118 @@
+"""The values that cross the borders between the modules of the runtime.
+
+All of them are immutable and cheap: a cached object is its decoded identity beside the raw bytes
+it came in, and everything else is decoded by whoever needs it. Dicts of whole objects would cost
+four times the memory and most of the time of the garbage collector.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import msgspec
+
+Query = Sequence[tuple[str, str]]
+"""Query parameters in order; a name may occur more than once."""
+Headers = Sequence[tuple[str, str]]
+"""Header fields in order."""
+JsonObject = dict[str, Any]
+"""A decoded JSON object: the one place where ``Any`` enters."""
+
+
+class ObjectKey(NamedTuple):
+    """Namespace and name of one object; the namespace of a cluster-scoped one is empty."""
+
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        """Return ``namespace/name``, or the name alone for a cluster-scoped object."""
+        return f"{self.namespace}/{self.name}" if self.namespace else self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """One kind of object as the API server addresses it."""
+
+    group: str
+    version: str
+    plural: str
+    kind: str
+    namespaced: bool = True
+
+    @property
+    def api_version(self) -> str:
+        """``group/version``, or the version alone for the core group."""
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    def __str__(self) -> str:
+        """Return ``plural.group``, the name that kubectl takes."""
+        return f"{self.plural}.{self.group}" if self.group else self.plural
+
+
+NAMESPACES = Resource("", "v1", "namespaces", "Namespace", namespaced=False)
+SECRETS = Resource("", "v1", "secrets", "Secret")
+EVENTS = Resource("events.k8s.io", "v1", "events", "Event")
+LEASES = Resource("coordination.k8s.io", "v1", "leases", "Lease")
+CUSTOM_RESOURCE_DEFINITIONS = Resource(
+    "apiextensions.k8s.io",
+    "v1",
+    "customresourcedefinitions",
+    "CustomResourceDefinition",
+    namespaced=False,
+)
+
+
+class KubeObject(msgspec.Struct, frozen=True, gc=False):
+    """One object of the cache: decoded identity and the bytes of the whole.
+
+    ``raw`` is the JSON of the object alone (not of the watch event). Nothing here is mutable or
+    seen by the garbage collector, so objects can be shared between any number of readers.
+    """
+
+    namespace: str
+    name: str
+    uid: str
+    resource_version: str
+    generation: int
+    deletion_timestamp: str
+    raw: bytes
+
+    @property
+    def key(self) -> ObjectKey:
+        """Namespace and name."""
+        return ObjectKey(self.namespace, self.name)
+
+    @property
+    def deleting(self) -> bool:
+        """Whether the object waits for its finalizers."""
+        return bool(self.deletion_timestamp)
+
+    def decode(self) -> JsonObject:
+        """Decode the whole object into a fresh dict that the caller may change."""
+        decoded: JsonObject = msgspec.json.decode(self.raw)
+        return decoded
+
+
+@dataclass(frozen=True, slots=True)
+class OwnerReference:
+    """One entry of ``metadata.ownerReferences``."""
+
+    api_version: str
+    kind: str
+    name: str
+    uid: str
+    controller: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectReference:
+    """What an event is about."""
+
+    api_version: str
+    kind: str
+    namespace: str
+    name: str
+    uid: str
