@@ -330,10 +330,17 @@ class Backend(Protocol):
         """Return the differences; pure. Raises ``Conflict`` or ``Rejected``."""
         ...
 
+    async def create_or_update_user(self, database: DatabaseRef, role: Credentials) -> Outcome:
+        """Ensure the role with our mark, before the database; a role of ours keeps its password.
+
+        Raises ``Conflict`` where a role of that name is not ours and adoption is not asked for.
+        """
+        ...
+
     async def create_or_update_database(
-        self, database: DatabaseRef, changes: tuple[Change, ...], role: Credentials
+        self, database: DatabaseRef, changes: tuple[Change, ...]
     ) -> Outcome:
-        """Carry the changes out, the marked role first; repeating it is harmless."""
+        """Carry the changes out, owned by the marked role; repeating it is harmless."""
         ...
 
     async def update_user_password(self, database: DatabaseRef, role: Credentials) -> Outcome:
@@ -343,7 +350,11 @@ class Backend(Protocol):
     async def delete_database(
         self, database: DatabaseRef, observed: Observed[DatabaseState], policy: Policy
     ) -> Outcome:
-        """Delete or retain database and role; ``Done`` only when that is proven."""
+        """Delete the database, or mark it and its role as retained; ``Done`` when proven."""
+        ...
+
+    async def delete_user(self, database: DatabaseRef) -> Outcome:
+        """Delete the role of a deleted database; ``Done`` only when that is proven."""
         ...
 
     async def close(self) -> None:
