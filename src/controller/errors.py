@@ -16,6 +16,7 @@
     │   └── ServerError          5xx
     ├── TransportError           no answer: whether a write was carried out is not known
     │   └── ConnectionRefused    the request was never sent
+    ├── DecodeError              an answer or a watch event is not what the API promises
     ├── ConfigError              kubeconfig or service account cannot be used
     ├── TerminalError            a reconcile function gives up until the object changes
     ├── NotSynced                a cache was read before its first list was complete
@@ -105,6 +106,10 @@ class TransportError(ControllerError):
 
 class ConnectionRefused(TransportError):
     """The connection could not be made: the request was never sent."""
+
+
+class DecodeError(ControllerError):
+    """An answer or a watch event cannot be decoded; the message holds its first bytes only."""
 
 
 class ConfigError(ControllerError):

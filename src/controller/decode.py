@@ -1,0 +1,184 @@
+"""Decodes lists and watch events: identity at once, everything else on demand.
+
+One validated scan of the bytes finds the few fields of ``metadata`` that caches, predicates and
+queues need. The body stays bytes until somebody asks for it: dicts of whole objects cost several
+times the time and the memory, and every one of them is work for the garbage collector.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+import msgspec
+
+from .errors import DecodeError
+from .status_error import api_error_from_status
+from .types import JsonObject, KubeObject
+
+ADDED: Final = "ADDED"
+MODIFIED: Final = "MODIFIED"
+DELETED: Final = "DELETED"
+BOOKMARK: Final = "BOOKMARK"
+ERROR: Final = "ERROR"
+
+_TYPES: Final = {name.encode(): name for name in (ADDED, MODIFIED, DELETED, BOOKMARK, ERROR)}
+_HEAD: Final = b'{"type":"'
+_MIDDLE: Final = b'","object":'
+_MIDDLE_LIMIT: Final = len(_HEAD) + 40
+"""Where the search for the object ends: no type is longer, and a line may have megabytes."""
+
+
+_EXCERPT: Final = 64
+_RUBBISH: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What a decoder raises for bytes from the network, nesting without end included."""
+
+
+class _Meta(msgspec.Struct, gc=False, rename="camel"):
+    namespace: str = ""
+    name: str = ""
+    uid: str = ""
+    resource_version: str = ""
+    generation: int = 0
+    deletion_timestamp: str | None = None
+
+
+class _Object(msgspec.Struct, gc=False):
+    kind: str = ""
+    metadata: _Meta | None = None
+
+
+class _Event(msgspec.Struct, gc=False):
+    object: msgspec.Raw
+    type: str = ""
+
+
+class _ListMeta(msgspec.Struct, gc=False, rename="camel"):
+    resource_version: str = ""
+    continue_: str | None = msgspec.field(default=None, name="continue")
+    remaining_item_count: int | None = None
+
+
+class _List(msgspec.Struct, gc=False):
+    metadata: _ListMeta
+    items: list[msgspec.Raw] | None = None
+    kind: str = ""
+
+
+_object_decoder: Final = msgspec.json.Decoder(_Object)
+_event_decoder: Final = msgspec.json.Decoder(_Event)
+_list_decoder: Final = msgspec.json.Decoder(_List)
+_status_decoder: Final = msgspec.json.Decoder(JsonObject)
+
+
+class ListPage(NamedTuple):
+    """One page of a list; ``continue_token`` is empty on the last one."""
+
+    items: list[KubeObject]
+    resource_version: str
+    continue_token: str
+    remaining: int | None
+
+
+class WatchEvent(NamedTuple):
+    """One event: ``type`` is ADDED, MODIFIED, DELETED or BOOKMARK."""
+
+    type: str
+    object: KubeObject
+
+
+def decode_object(body: bytes) -> KubeObject:
+    """Decode the identity of one object and keep the bytes.
+
+    Errors: :class:`~.errors.DecodeError` for anything that is not an object with a name.
+    """
+    obj = _decode_any(body)
+    if not obj.name:
+        raise DecodeError(f"object without metadata.name: {_excerpt(body)}")
+    return obj
+
+
+def decode_list(body: bytes) -> ListPage:
+    """Decode one page of a list; every item keeps the bytes of itself alone.
+
+    Errors: :class:`~.errors.DecodeError` if the body is no list or an item is no object.
+    """
+    try:
+        page = _list_decoder.decode(body)
+    except _RUBBISH as error:
+        raise DecodeError(f"not a list: {error}: {_excerpt(body)}") from error
+    if page.kind == "Table":
+        raise DecodeError("the server answered a Table instead of a list")
+    # a Raw is a view that would keep the whole page alive
+    items = [decode_object(bytes(item)) for item in page.items or ()]
+    meta = page.metadata
+    return ListPage(items, meta.resource_version, meta.continue_ or "", meta.remaining_item_count)
+
+
+def decode_event(line: bytes) -> WatchEvent:
+    """Decode one line of a watch.
+
+    Errors: the :class:`~.errors.ApiError` that an ERROR event carries;
+    :class:`~.errors.DecodeError` for an unknown type and for anything that is not an event of
+    an object.
+    """
+    type_, body = _split(line)
+    if type_ == ERROR:
+        raise api_error_from_status(_decode_status(body))
+    if type_ == BOOKMARK:
+        return WatchEvent(type_, _decode_any(body))
+    return WatchEvent(type_, decode_object(body))
+
+
+def _split(line: bytes) -> tuple[str, bytes]:
+    # An API server always writes the same compact frame, so the object can be cut out without
+    # a scan of its own; its decoder then proves that it was one object to the end.
+    middle = line.find(_MIDDLE, 0, _MIDDLE_LIMIT)
+    if middle > 0 and line.startswith(_HEAD) and line.endswith(b"}"):
+        type_ = _TYPES.get(line[len(_HEAD) : middle])
+        if type_ is not None:
+            return type_, line[middle + len(_MIDDLE) : -1]
+    return _split_any(line)
+
+
+def _split_any(line: bytes) -> tuple[str, bytes]:
+    try:
+        event = _event_decoder.decode(line)
+    except _RUBBISH as error:
+        raise DecodeError(f"not a watch event: {error}: {_excerpt(line)}") from error
+    type_ = _TYPES.get(event.type.encode())
+    if type_ is None:
+        raise DecodeError(f"watch event of unknown type {event.type[:40]!r}")
+    return type_, bytes(event.object)
+
+
+def _decode_any(body: bytes) -> KubeObject:
+    try:
+        found = _object_decoder.decode(body)
+    except _RUBBISH as error:
+        raise DecodeError(f"not an object: {error}: {_excerpt(body)}") from error
+    meta = found.metadata
+    if meta is None or found.kind == "Table":
+        raise DecodeError(f"object of kind {found.kind[:40]!r} without metadata of its own")
+    return KubeObject(
+        meta.namespace,
+        meta.name,
+        meta.uid,
+        meta.resource_version,
+        meta.generation,
+        meta.deletion_timestamp or "",
+        body,
+    )
+
+
+def _decode_status(body: bytes) -> JsonObject:
+    try:
+        return _status_decoder.decode(body)
+    except _RUBBISH as error:
+        raise DecodeError(f"ERROR event without a status: {_excerpt(body)}") from error
+
+
+def _excerpt(body: bytes) -> str:
+    # JSON may hold a Secret from its first byte on; what is not JSON (a proxy's HTML) is telling
+    if body.lstrip()[:1] in (b"{", b"["):
+        return f"{len(body)} bytes of JSON"
+    return f"{len(body)} bytes that begin {body[:_EXCERPT]!r}"
