@@ -1,5 +1,25 @@
 """The pydantic models of our kinds and the CRDs made from them."""
 
-from .v1alpha1 import DatabaseSpec, ServerSpec
+from .meta import set_fields
+from .v1alpha1 import (
+    GROUP,
+    VERSION,
+    DatabaseSpec,
+    DatabaseStatus,
+    PostgreSQLDatabase,
+    PostgreSQLServer,
+    ServerSpec,
+    ServerStatus,
+)
 
-__all__ = ["DatabaseSpec", "ServerSpec"]
+__all__ = [
+    "GROUP",
+    "VERSION",
+    "DatabaseSpec",
+    "DatabaseStatus",
+    "PostgreSQLDatabase",
+    "PostgreSQLServer",
+    "ServerSpec",
+    "ServerStatus",
+    "set_fields",
+]

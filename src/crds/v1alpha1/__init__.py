@@ -1,1 +1,16 @@
-"""Filled below."""
+"""The kinds of version v1alpha1."""
+
+from .common import GROUP, VERSION
+from .database import DatabaseSpec, DatabaseStatus, PostgreSQLDatabase
+from .server import PostgreSQLServer, ServerSpec, ServerStatus
+
+__all__ = [
+    "GROUP",
+    "VERSION",
+    "DatabaseSpec",
+    "DatabaseStatus",
+    "PostgreSQLDatabase",
+    "PostgreSQLServer",
+    "ServerSpec",
+    "ServerStatus",
+]

@@ -1,0 +1,106 @@
+"""PostgreSQLDatabase: one database with a role of its own on a server."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import ConfigDict, Field
+
+from ..markers import Format, list_set, rule, rules
+from ..meta import ApiModel, AsTuple, Name, ObjectMeta
+from .common import CommonStatus, CredentialRotation, ExtensionName
+
+RESERVED_NAMES = "postgres|template[01]|admin|pg[-_].*|rds.*|azure[-_].*"
+"""Regular expression of the names that belong to PostgreSQL, to clouds or to administrators."""
+
+_RESERVED = "the name is reserved: {} must not be postgres, template0, template1 or admin, "
+_RESERVED += "or start with pg_, rds or azure_"
+
+
+def _unchanged(field: str) -> dict[str, str | bool]:
+    """Return the rule that a field below ``spec.database`` stays as it was, or stays unset."""
+
+    def value(of: str) -> str:
+        path = f"{of}.database"
+        return f"(has({path}) && has({path}.{field}) ? {path}.{field} : '')"
+
+    return rule(f"{value('self')} == {value('oldSelf')}", f"database.{field} is immutable")
+
+
+class ServerReference(ApiModel):
+    """The server that the database is on."""
+
+    name: Name
+    """Name of a PostgreSQLServer in the same namespace."""
+
+
+class DatabaseSettings(ApiModel):
+    """The database itself."""
+
+    name: (
+        Annotated[
+            str,
+            Format(
+                "[A-Za-z0-9_][A-Za-z0-9_.-]*",
+                "must be 1 to 63 letters, digits, '_', '-' and '.', and begin with none of '-.'",
+                63,  # the limit of a PostgreSQL identifier
+            ),
+        ]
+        | None
+    ) = Field(
+        default=None,
+        json_schema_extra=rules(
+            rule(f"!self.matches('^({RESERVED_NAMES})$')", _RESERVED.format("database.name"))
+        ),
+    )
+    """Name in PostgreSQL. The object's name with dashes as underscores when not set. Immutable."""
+    charset: str | None = Field(default=None, max_length=63)
+    """Character set, such as UTF8. The backend's default when not set. Immutable."""
+    collation: str | None = Field(default=None, max_length=63)
+    """Collation, such as de-DE. The backend's default when not set. Immutable."""
+    extensions: Annotated[
+        tuple[ExtensionName, ...],
+        AsTuple,
+        list_set(),
+        Field(max_length=128),
+    ] = ()
+    """Extensions to create in this database; the server has to allow them."""
+
+
+class DatabaseSpec(ApiModel):
+    """What the database should be."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule("self.serverRef == oldSelf.serverRef", "serverRef is immutable"),
+            *(_unchanged(field) for field in ("name", "charset", "collation")),
+        )
+    )
+    operator_fields: ClassVar[frozenset[str]] = frozenset(
+        {"serverRef", "credentialsSecret", "deletionPolicy"}
+    )
+
+    server_ref: ServerReference
+    """The server that the database is on. Immutable."""
+    database: DatabaseSettings = DatabaseSettings()
+    """The database itself."""
+    credentials: CredentialRotation = CredentialRotation()
+    """How the password is changed."""
+    credentials_secret: Name
+    """Name of the Secret, in the same namespace, that the login is written to."""
+    deletion_policy: Literal["Delete", "Retain"] | None = None
+    """What happens to the data when this object is deleted. The administrator's choice if unset."""
+
+
+class DatabaseStatus(CommonStatus):
+    """What was observed of the database, and what is being done about it."""
+
+
+class PostgreSQLDatabase(ApiModel):
+    """A database with a role of its own on a PostgreSQLServer."""
+
+    metadata: ObjectMeta = ObjectMeta()
+    spec: DatabaseSpec
+    """What the database should be."""
+    status: DatabaseStatus = DatabaseStatus()
+    """What was observed of the database, and what is being done about it."""
