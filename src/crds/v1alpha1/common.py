@@ -103,3 +103,5 @@ class CommonStatus(ApiModel):
     """The state in the form of the first version of this API; conditions say more."""
     binding: Binding | None = None
     """The Secret, as the Service Binding specification wants to find it."""
+    password_reset: str = ""
+    """Identifier of the password reset under way, so that a crash does not make it two."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import ConfigDict, Field
 
@@ -10,11 +10,22 @@ from ..markers import Format, list_set, rule, rules
 from ..meta import ApiModel, AsTuple, Name, ObjectMeta
 from .common import CommonStatus, CredentialRotation, ExtensionName
 
-RESERVED_NAMES = "postgres|template[01]|admin|pg[-_].*|rds.*|azure[-_].*"
+RESERVED_NAMES: Final = "postgres|template[01]|admin|pg[-_].*|rds.*|azure[-_].*"
 """Regular expression of the names that belong to PostgreSQL, to clouds or to administrators."""
 
-_RESERVED = "the name is reserved: {} must not be postgres, template0, template1 or admin, "
-_RESERVED += "or start with pg_, rds or azure_"
+_RESERVED: Final = (
+    "{} is reserved: a database must not be named postgres, template0, template1 or admin, "
+    "and its name must not begin with pg_, rds or azure_"
+)
+
+METADATA_NAME_RULE: Final = rule(
+    # a new object alone: the name cannot change, and an old object must be able to go away
+    "oldSelf.hasValue() || (has(self.spec.database) && has(self.spec.database.name)) || "
+    f"!self.metadata.name.matches('^({RESERVED_NAMES})$')",
+    _RESERVED.format("metadata.name"),
+    also_on_create=True,
+)
+"""The name of the object is the name of the database where ``database.name`` is not set."""
 
 
 def _unchanged(field: str) -> dict[str, str | bool]:
