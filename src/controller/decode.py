@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from .errors import DecodeError
+from .errors import DecodeError, UnknownEvent
 from .status_error import api_error_from_status
 from .types import JsonObject, KubeObject
 
@@ -93,7 +93,7 @@ def decode_object(body: bytes) -> KubeObject:
     """
     obj = _decode_any(body)
     if not obj.name:
-        raise DecodeError(f"object without metadata.name: {_excerpt(body)}")
+        raise UnknownEvent(f"object without metadata.name: {_excerpt(body)}")
     return obj
 
 
@@ -118,8 +118,8 @@ def decode_event(line: bytes) -> WatchEvent:
     """Decode one line of a watch.
 
     Errors: the :class:`~.errors.ApiError` that an ERROR event carries;
-    :class:`~.errors.DecodeError` for an unknown type and for anything that is not an event of
-    an object.
+    :class:`~.errors.UnknownEvent` for an event that may be skipped (unknown type, a Table, no
+    metadata), :class:`~.errors.DecodeError` for bytes that are no event, so that one was lost.
     """
     type_, body = _split(line)
     if type_ == ERROR:
@@ -147,7 +147,7 @@ def _split_any(line: bytes) -> tuple[str, bytes]:
         raise DecodeError(f"not a watch event: {error}: {_excerpt(line)}") from error
     type_ = _TYPES.get(event.type.encode())
     if type_ is None:
-        raise DecodeError(f"watch event of unknown type {event.type[:40]!r}")
+        raise UnknownEvent(f"watch event of unknown type {event.type[:40]!r}")
     return type_, bytes(event.object)
 
 
@@ -158,7 +158,7 @@ def _decode_any(body: bytes) -> KubeObject:
         raise DecodeError(f"not an object: {error}: {_excerpt(body)}") from error
     meta = found.metadata
     if meta is None or found.kind == "Table":
-        raise DecodeError(f"object of kind {found.kind[:40]!r} without metadata of its own")
+        raise UnknownEvent(f"object of kind {found.kind[:40]!r} without metadata of its own")
     return KubeObject(
         meta.namespace,
         meta.name,

@@ -17,8 +17,10 @@
     ├── TransportError           no answer: whether a write was carried out is not known
     │   └── ConnectionRefused    the request was never sent
     ├── DecodeError              an answer or a watch event is not what the API promises
+    │   └── UnknownEvent         a well-formed watch event that means nothing here
     ├── ConfigError              kubeconfig or service account cannot be used
     ├── TerminalError            a reconcile function gives up until the object changes
+    ├── QueueClosed              a work queue was shut down and has nothing left
     ├── NotSynced                a cache was read before its first list was complete
     └── ManagerError             a task of the manager died, or the manager was misused
 """
@@ -112,12 +114,20 @@ class DecodeError(ControllerError):
     """An answer or a watch event cannot be decoded; the message holds its first bytes only."""
 
 
+class UnknownEvent(DecodeError):
+    """A well-formed watch event of a type or an object that means nothing here: can be skipped."""
+
+
 class ConfigError(ControllerError):
     """The kubeconfig or the service account cannot be used; the message says what to do."""
 
 
 class TerminalError(ControllerError):
     """Raised by a reconcile function that cannot succeed until the object changes."""
+
+
+class QueueClosed(ControllerError):
+    """A work queue was shut down and has nothing left to hand out."""
 
 
 class NotSynced(ControllerError):
