@@ -10,8 +10,14 @@ from ..markers import Format, list_set, rule, rules
 from ..meta import ApiModel, AsTuple, Name, ObjectMeta
 from .common import CommonStatus, CredentialRotation, ExtensionName
 
-RESERVED_NAMES: Final = "postgres|template[01]|admin|pg[-_].*|rds.*|azure[-_].*"
-"""Regular expression of the names that belong to PostgreSQL, to clouds or to administrators."""
+
+def reserved_names(separator: str) -> str:
+    """Return the regular expression of the names of PostgreSQL, clouds and administrators.
+
+    ``separator`` is ``_``, or the dash that becomes one where the object's name is the database's.
+    """
+    return f"postgres|template[01]|admin|pg{separator}.*|rds.*|azure{separator}.*"
+
 
 _RESERVED: Final = (
     "{} is reserved: a database must not be named postgres, template0, template1 or admin, "
@@ -21,7 +27,7 @@ _RESERVED: Final = (
 METADATA_NAME_RULE: Final = rule(
     # a new object alone: the name cannot change, and an old object must be able to go away
     "oldSelf.hasValue() || (has(self.spec.database) && has(self.spec.database.name)) || "
-    f"!self.metadata.name.matches('^({RESERVED_NAMES})$')",
+    f"!self.metadata.name.matches('^({reserved_names('-')})$')",
     _RESERVED.format("metadata.name"),
     also_on_create=True,
 )
@@ -61,13 +67,25 @@ class DatabaseSettings(ApiModel):
     ) = Field(
         default=None,
         json_schema_extra=rules(
-            rule(f"!self.matches('^({RESERVED_NAMES})$')", _RESERVED.format("database.name"))
+            rule(f"!self.matches('^({reserved_names('_')})$')", _RESERVED.format("database.name"))
         ),
     )
     """Name in PostgreSQL. The object's name with dashes as underscores when not set. Immutable."""
-    charset: str | None = Field(default=None, max_length=63)
+    charset: (
+        Annotated[
+            str,
+            Format("[A-Za-z][A-Za-z0-9_-]*", "must be the name of a character set: UTF8", 63),
+        ]
+        | None
+    ) = None
     """Character set, such as UTF8. The backend's default when not set. Immutable."""
-    collation: str | None = Field(default=None, max_length=63)
+    collation: (
+        Annotated[
+            str,
+            Format("[A-Za-z][A-Za-z0-9_.@-]*", "must be the name of a collation: de-DE", 63),
+        ]
+        | None
+    ) = None
     """Collation, such as de-DE. The backend's default when not set. Immutable."""
     extensions: Annotated[
         tuple[ExtensionName, ...],
