@@ -44,6 +44,8 @@ SHORT_WATCH: Final = 1.0
 """A watch that ends within a second says that something is wrong with it."""
 FAST_ENDS: Final = 2
 """So many short watches in a row are paused between, whatever they delivered."""
+RETRY_AFTER_CAP: Final = 300.0
+"""Whatever the server says, the cache does not stay stale for longer without another try."""
 
 
 class Listed(NamedTuple):
@@ -61,6 +63,19 @@ class Changed(NamedTuple):
 class ListWatch(Protocol):
     """The part of the client that a watcher needs."""
 
+    def watch(
+        self,
+        resource: Resource,
+        *,
+        namespace: str = "",
+        resource_version: str = "",
+        label_selector: str = "",
+        field_selector: str = "",
+        timeout_seconds: int,
+    ) -> AsyncIterator[list[bytes]]:
+        """Stream the raw lines of a watch with bookmarks."""
+        ...
+
     async def list(
         self,
         resource: Resource,
@@ -76,21 +91,8 @@ class ListWatch(Protocol):
         """Read one page of a list."""
         ...
 
-    def watch(
-        self,
-        resource: Resource,
-        *,
-        namespace: str = "",
-        resource_version: str = "",
-        label_selector: str = "",
-        field_selector: str = "",
-        timeout_seconds: int,
-    ) -> AsyncIterator[list[bytes]]:
-        """Stream the raw lines of a watch with bookmarks."""
-        ...
 
-
-class _Relist(Exception):  # noqa: N818 - a message between two methods, not an error
+class _Relist(Exception):
     """The watch cannot go on; the next list says what was missed."""
 
 
@@ -127,8 +129,6 @@ class Watcher:
         self._paginated = True
         # watches in a row that ended at once
         self._fast_ends = 0
-        # a line of the present watch was no event, so a change is missing
-        self._lost = False
 
     async def updates(self) -> AsyncGenerator[Listed | Changed, None]:
         """Yield the list, then changes, then the list again whenever changes may be missing."""
@@ -137,6 +137,7 @@ class Watcher:
             try:
                 objects, version = await self._list()
                 yield Listed(objects)
+                del objects  # not to be kept alive for as long as the watch goes on
                 self._version = version
                 async with aclosing(self._watch()) as changes:
                     async for change in changes:
@@ -221,8 +222,6 @@ class Watcher:
                 await self._after_end(short=self._now() - started < SHORT_WATCH, seen=seen)
 
     async def _after_end(self, *, short: bool, seen: bool) -> None:
-        if self._lost:
-            raise _Relist("a line of the watch was no event")
         if not short:
             self._fast_ends = 0
             return
@@ -233,7 +232,6 @@ class Watcher:
             await self._pause(None)
 
     async def _stream(self) -> AsyncGenerator[list[WatchEvent], None]:
-        self._lost = False
         lines = self._client.watch(
             self._resource,
             namespace=self._namespace,
@@ -260,24 +258,26 @@ class Watcher:
         except TimeoutError as error:
             raise TransportError(f"watch of {self._title} was silent for too long") from error
 
-    def _decode(self, lines: list[bytes]) -> tuple[list[WatchEvent], ApiError | None]:
-        """Decode until an ERROR event; what came before it is still good."""
+    def _decode(self, lines: list[bytes]) -> tuple[list[WatchEvent], Exception | None]:
+        """Decode the lines of one read, and say why no more may be read, if so."""
         events: list[WatchEvent] = []
+        end: Exception | None = None
         for line in lines:
             try:
                 events.append(decode_event(line))
             except ApiError as error:
-                return events, error
+                # what came before an ERROR event is still good
+                return events, end or error
             except UnknownEvent as error:
                 logger.warning("event of %s is skipped: %s", self._title, error)
             except DecodeError as error:
                 if line.strip():
-                    self._lost = True
                     logger.warning("line of the watch of %s is skipped: %s", self._title, error)
-        return events, None
+                    end = _Relist("a line of the watch was no event, so a change is missing")
+        return events, end
 
     async def _pause(self, error: ControllerError | None) -> None:
         delay = self._backoff.next()
         if isinstance(error, ApiError) and error.retry_after is not None:
-            delay = max(delay, error.retry_after)
+            delay = max(delay, min(error.retry_after, RETRY_AFTER_CAP))
         await asyncio.sleep(delay)

@@ -1,0 +1,223 @@
+"""The controller: sources fill a queue, bounded workers empty it into a reconcile function.
+
+Errors are data here: an exception of the reconcile function, whatever it is, means that the key is
+looked at again later, with growing delays, and that everything else goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import secrets
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Final
+
+from .delayqueue import DelayQueue
+from .errors import Conflict, ControllerError, ManagerError, NotSynced, QueueClosed, TerminalError
+from .handlers import Handler
+from .informer import Informer
+from .predicates import Event, Predicate
+from .protocols import RateLimiter
+from .ratelimit import ExponentialLimiter
+from .reconcile import Reconcile, Request, Result
+from .types import KubeObject, ObjectKey
+from .workqueue import WorkQueue
+
+logger = logging.getLogger(__name__)
+
+SYNC_SECONDS: Final = 120.0
+"""A cache that is not complete after that will not be without somebody's help."""
+
+Scope = Callable[[Request], AbstractContextManager[object]]
+"""Entered around each run of a reconcile function: binds log context, opens a span."""
+
+
+class Controller:
+    """Runs one reconcile function for the keys that its sources name.
+
+    Never two at a time for the same key, at most ``workers`` in all. Constructing it starts
+    nothing: :meth:`run` does, and the manager calls that.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        reconcile: Reconcile,
+        *,
+        workers: int = 1,
+        reconcile_timeout: float | None = None,
+        limiter: RateLimiter[ObjectKey] | None = None,
+        sync_timeout: float = SYNC_SECONDS,
+        scope: Scope | None = None,
+    ) -> None:
+        self.name = name
+        self._reconcile = reconcile
+        self._workers = workers
+        self._timeout = reconcile_timeout
+        self._limiter = limiter if limiter is not None else ExponentialLimiter[ObjectKey]()
+        self._sync_timeout = sync_timeout
+        self._scope: Scope = scope if scope is not None else lambda _: nullcontext()
+        self._queue: WorkQueue[ObjectKey] = WorkQueue()
+        self._delays: DelayQueue[ObjectKey] = DelayQueue(self._queue.add)
+        self._informers: list[Informer] = []
+        self._sources: list[_Source] = []
+        # reconcile ids are unique in the logs of all processes, and cheap
+        self._run_prefix = secrets.token_hex(4)
+        self._runs = itertools.count(1)
+
+    def watch(
+        self,
+        informer: Informer,
+        *,
+        handler: Handler,
+        predicate: Predicate | None = None,
+        resync: float | None = None,
+    ) -> None:
+        """Let the events of an informer name keys to look at.
+
+        Workers start when the informer is synced. A handler may read the stores of all informers
+        of the manager: events that come too early for that are mapped again before the start.
+        """
+        source = _Source(self._queue.add, handler, predicate)
+        self._informers.append(informer)
+        self._sources.append(source)
+        informer.add_handler(source, resync=resync)
+
+    def enqueue(self, key: ObjectKey) -> None:
+        """Look at a key as soon as a worker is free."""
+        self._queue.add(key)
+
+    def enqueue_after(self, key: ObjectKey, delay: float) -> None:
+        """Look at a key after ``delay`` seconds; of several delays the earliest counts."""
+        self._delays.add_after(key, delay)
+
+    async def run(self) -> None:
+        """Wait for the sources, then work until :meth:`stop` or cancellation."""
+        await self._wait_synced()
+        for source in self._sources:
+            source.open()
+        async with asyncio.TaskGroup() as tasks:
+            for number in range(self._workers):
+                tasks.create_task(self._work(), name=f"{self.name} worker {number}")
+
+    async def stop(self) -> None:
+        """Begin nothing new and wait for the runs in progress.
+
+        Keys that wait are dropped: the next process lists everything anyway.
+        """
+        self._delays.close()
+        self._queue.discard()
+        await self._queue.shutdown_with_drain()
+
+    async def _wait_synced(self) -> None:
+        try:
+            async with asyncio.timeout(self._sync_timeout):
+                for informer in self._informers:
+                    await informer.wait_synced()
+        except TimeoutError as error:
+            missing = [str(each.resource) for each in self._informers if not each.synced]
+            raise ManagerError(
+                f"controller {self.name}: caches not complete after {self._sync_timeout:g} s: "
+                f"{', '.join(missing)}"
+            ) from error
+
+    async def _work(self) -> None:
+        while True:
+            try:
+                key = await self._queue.get()
+            except QueueClosed:
+                return
+            try:
+                await self._process(key)
+            finally:
+                self._queue.done(key)
+
+    async def _process(self, key: ObjectKey) -> None:
+        request = Request(
+            key, f"{self._run_prefix}-{next(self._runs):x}", self._limiter.failures(key)
+        )
+        with self._scope(request):
+            try:
+                async with asyncio.timeout(self._timeout) as deadline:
+                    result = await self._reconcile(request)
+            except TerminalError as error:
+                logger.error("%s of %s gives up until it changes: %s", self.name, key, error)
+            except asyncio.CancelledError as error:
+                if _cancelled():
+                    raise
+                self._failed(request, error)
+            except Exception as error:  # noqa: BLE001 - one key must not stop the others
+                if isinstance(error, TimeoutError) and deadline.expired():
+                    error = ControllerError(f"reconcile took longer than {self._timeout} s")
+                self._failed(request, error)
+            else:
+                self._succeeded(key, result)
+
+    def _succeeded(self, key: ObjectKey, result: Result | None) -> None:
+        self._limiter.forget(key)
+        if result is not None and result.requeue_after is not None:
+            self._delays.add_after(key, result.requeue_after)
+
+    def _failed(self, request: Request, error: BaseException) -> None:
+        delay = self._limiter.when(request.key)
+        self._delays.add_after(request.key, delay)
+        if isinstance(error, Conflict):
+            # the ordinary way in which a cache that lags behind is noticed
+            logger.info("%s of %s is repeated: %s", self.name, request.key, error)
+            return
+        logger.warning(
+            "%s of %s failed, next try in %.3g s: %s",
+            self.name,
+            request.key,
+            delay,
+            error or type(error).__name__,
+            # the errors of the runtime say enough; of others, only the trace says where from
+            exc_info=None if isinstance(error, ControllerError) else error,
+        )
+
+
+class _Source:
+    """The event handler of one ``watch`` call."""
+
+    def __init__(
+        self, add: Callable[[ObjectKey], None], handler: Handler, predicate: Predicate | None
+    ) -> None:
+        self._add = add
+        self._handler = handler
+        self._predicate = predicate
+        # events whose mapping read a store that was not complete; None once workers run
+        self._early: list[Event] | None = []
+
+    def on_add(self, obj: KubeObject, *, initial: bool) -> None:
+        self._handle(Event(None, obj, initial))
+
+    def on_update(self, old: KubeObject, new: KubeObject) -> None:
+        self._handle(Event(old, new))
+
+    def on_delete(self, obj: KubeObject) -> None:
+        self._handle(Event(obj, None))
+
+    def open(self) -> None:
+        """Map what came too early, now that all stores are complete."""
+        early, self._early = self._early or [], None
+        for event in early:
+            self._handle(event)
+
+    def _handle(self, event: Event) -> None:
+        if self._predicate is not None and not self._predicate(event):
+            return
+        try:
+            for key in self._handler(event):
+                self._add(key)
+        except NotSynced:
+            if self._early is None:
+                raise
+            self._early.append(event)
+
+
+def _cancelled() -> bool:
+    """Whether it is this task that is cancelled, not something it waited for."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
