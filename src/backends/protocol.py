@@ -150,6 +150,15 @@ class Change:
     takes_over: bool = dataclasses.field(default=False, kw_only=True)
 
 
+@dataclass(frozen=True, slots=True)
+class Refused(Change):
+    """A difference that stays: ``message`` says why, and how to get there all the same.
+
+    What ``server_spec_valid`` cannot know, as it depends on the present (a smaller storage, another
+    major). Reported like a :class:`Problem`; applying it does nothing, the rest is applied.
+    """
+
+
 class Policy(Enum):
     """What happens to the thing when its object is deleted."""
 
