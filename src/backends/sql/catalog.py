@@ -1,0 +1,158 @@
+"""What the catalogs of a server say about its databases and roles, read in one round trip.
+
+The same statements read everything, for the snapshot that all reconciles share, or a few names,
+for the check right before a write. Columns that came or went between PostgreSQL 13 and 18 are
+read through ``to_jsonb``, so that there is one text for all versions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from psycopg import sql
+
+from ..errors import Unknown
+from ..protocol import Owner
+from .connection import Row, Session, statements
+
+_SERVER: Final = sql.SQL("""
+SELECT current_user::text, r.rolsuper, r.oid::bigint,
+       pg_catalog.current_setting('transaction_read_only') = 'on',
+       pg_catalog.current_setting('server_version')
+FROM pg_catalog.pg_roles r WHERE r.rolname = current_user
+""")
+# has_role is what we need to make a role the owner of something, and to act on what it owns:
+# from version 16 on being a member no longer means that one may SET ROLE or inherits
+_ROLES: Final = sql.SQL("""
+SELECT r.rolname::text, c.description, r.rolcanlogin,
+       pg_catalog.concat_ws(' ',
+         CASE WHEN r.rolsuper THEN 'SUPERUSER' END, CASE WHEN r.rolcreaterole THEN 'CREATEROLE' END,
+         CASE WHEN r.rolcreatedb THEN 'CREATEDB' END,
+         CASE WHEN r.rolreplication THEN 'REPLICATION' END,
+         CASE WHEN r.rolbypassrls THEN 'BYPASSRLS' END),
+       CASE WHEN pg_catalog.current_setting('server_version_num')::int >= 160000
+         THEN pg_catalog.pg_has_role(r.oid, 'USAGE') AND pg_catalog.pg_has_role(r.oid, {set})
+         ELSE pg_catalog.pg_has_role(r.oid, 'MEMBER') END
+FROM pg_catalog.pg_roles r
+LEFT JOIN pg_catalog.pg_shdescription c
+  ON c.objoid = r.oid AND c.classoid = 'pg_catalog.pg_authid'::pg_catalog.regclass
+WHERE {roles}
+""")
+_DATABASES: Final = sql.SQL("""
+SELECT d.datname::text, d.oid::bigint, pg_catalog.pg_get_userbyid(d.datdba)::text,
+       pg_catalog.pg_encoding_to_char(d.encoding)::text, d.datcollate::text,
+       COALESCE(j.row ->> 'datlocprovider', 'c'),
+       COALESCE(j.row ->> 'datlocale', j.row ->> 'daticulocale', ''),
+       d.datallowconn, d.datistemplate,
+       pg_catalog.has_database_privilege('public', d.oid, 'CONNECT')
+         OR pg_catalog.has_database_privilege('public', d.oid, 'TEMPORARY'),
+       pg_catalog.has_database_privilege(d.datdba, d.oid, 'CONNECT')
+         AND pg_catalog.has_database_privilege(d.datdba, d.oid, 'TEMPORARY'),
+       pg_catalog.pg_has_role(d.datdba, 'USAGE'), COALESCE(c.description, '')
+FROM pg_catalog.pg_database d
+CROSS JOIN LATERAL (SELECT pg_catalog.to_jsonb(d) AS row) j
+LEFT JOIN pg_catalog.pg_shdescription c
+  ON c.objoid = d.oid AND c.classoid = 'pg_catalog.pg_database'::pg_catalog.regclass
+WHERE {databases}
+""")
+SYSTEM_DATABASES: Final = ("postgres", "template1")
+"""Every server has them, PUBLIC may connect to them by default, and no tenant should."""
+
+
+@dataclass(frozen=True, slots=True)
+class RoleFacts:
+    """One role: ``rights`` are the attributes that no tenant's role has, ``held`` whether the
+    admin may act as it.
+    """  # noqa: D205 - the two names belong to one sentence
+
+    name: str
+    comment: str | None
+    login: bool
+    rights: frozenset[str]
+    held: bool
+
+    @property
+    def owner(self) -> Owner | None:
+        """Whose it is; None where there is no mark of ours."""
+        return Owner.parse(self.comment)
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseFacts:
+    """One database; ``open_to_all`` is whether PUBLIC may do anything with it.
+
+    ``owner_may`` is whether its own role may connect, ``admin_may`` whether the admin may change
+    it as its owner.
+    """
+
+    name: str
+    oid: int
+    role: str
+    encoding: str
+    collation: str
+    provider: str
+    locale: str
+    connectable: bool
+    template: bool
+    open_to_all: bool
+    owner_may: bool
+    admin_may: bool
+    comment: str
+
+
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """What was read of a server at one moment."""
+
+    admin: str
+    superuser: bool
+    read_only: bool
+    version: str
+    roles: Mapping[str, RoleFacts] = field(default_factory=dict)
+    databases: Mapping[str, DatabaseFacts] = field(default_factory=dict)
+
+
+async def read_catalog(session: Session, names: Sequence[str] | None = None) -> Catalog:
+    """Read all databases and roles, or those of the given names and the system's; one round trip.
+
+    Raises ``Unknown`` where it cannot be read completely.
+    """
+    everything = names is None
+    listed = sql.SQL("ARRAY[{}]::text[]").format(
+        sql.SQL(", ").join(map(sql.Literal, [*(names or ()), *SYSTEM_DATABASES]))
+    )
+    set_right = "SET" if session.version >= 160000 else "MEMBER"
+    of_roles = (
+        sql.SQL("r.rolname !~ '^pg_'")
+        if everything
+        else sql.SQL("r.rolname = ANY({})").format(listed)
+    )
+    of_databases = sql.SQL("true") if everything else sql.SQL("d.datname = ANY({})").format(listed)
+    results = await session.execute(
+        statements(
+            [
+                _SERVER,
+                _ROLES.format(roles=of_roles, set=sql.Literal(set_right)),
+                _DATABASES.format(databases=of_databases),
+            ]
+        ),
+        doing="cannot read the catalogs",
+    )
+    if len(results) != 3 or not results[0]:
+        raise Unknown("the server answered its catalogs incompletely")
+    server, roles, databases = results
+    return Catalog(
+        admin=server[0][0],
+        superuser=server[0][1],
+        read_only=server[0][3],
+        version=server[0][4],
+        roles={row[0]: _role(row) for row in roles},
+        databases={row[0]: DatabaseFacts(*row) for row in databases},
+    )
+
+
+def _role(row: Row) -> RoleFacts:
+    name, comment, login, rights, held = row
+    return RoleFacts(name, comment, login, frozenset(rights.split()), held)
