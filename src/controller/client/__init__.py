@@ -1,1 +1,29 @@
-"""Filled below."""
+"""The Kubernetes API over any transport, and the transport for real API servers."""
+
+from .api import Client
+from .auth import Auth, StaticAuth, TokenFile
+from .config import Config, TlsConfig, load_in_cluster
+from .discovery import find_resource, is_served
+from .kubeconfig import load_default, load_kubeconfig
+from .patch import ApplyPatch, JsonPatch, MergePatch, Patch
+from .transport import AiohttpTransport, Timeouts
+
+__all__ = [
+    "AiohttpTransport",
+    "ApplyPatch",
+    "Auth",
+    "Client",
+    "Config",
+    "JsonPatch",
+    "MergePatch",
+    "Patch",
+    "StaticAuth",
+    "Timeouts",
+    "TlsConfig",
+    "TokenFile",
+    "find_resource",
+    "is_served",
+    "load_default",
+    "load_in_cluster",
+    "load_kubeconfig",
+]

@@ -1,0 +1,210 @@
+"""The Kubernetes API: get, list, watch and the writes, over any transport.
+
+Objects go in and out as plain JSON. There are no model classes: they cost more than the rest of
+the request, and a custom resource has none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Final, TypeAlias
+
+import msgspec
+
+from ..decode import ListPage, decode_list
+from ..protocols import Response, Transport
+from ..types import JsonObject, ObjectKey, Query, Resource
+from .patch import ApplyPatch, Patch
+from .paths import collection_path, object_path, query
+from .status import checked, json_object
+
+JSON_TYPE: Final = "application/json"
+ACCEPT: Final = ("accept", JSON_TYPE)
+Lines: TypeAlias = list[bytes]
+Parameters: TypeAlias = dict[str, str | int | bool | None]
+
+
+class Client:
+    """Requests to one API server.
+
+    Errors: every method raises :class:`~..errors.ApiError` for an answer that is an error,
+    :class:`~..errors.TransportError` where no answer came and :class:`~..errors.DecodeError` for
+    an answer that is no answer of an API server. A write that ends with a ``TransportError`` or a
+    ``ServerError`` may have been carried out.
+    """
+
+    def __init__(self, transport: Transport, *, field_manager: str = "hybridpg") -> None:
+        self._transport = transport
+        self._field_manager = field_manager
+
+    @property
+    def transport(self) -> Transport:
+        """What the requests go through."""
+        return self._transport
+
+    async def get(self, resource: Resource, key: ObjectKey, *, subresource: str = "") -> JsonObject:
+        """Read one object from the API server, not from a cache."""
+        return json_object(await self._send("GET", object_path(resource, key, subresource)))
+
+    async def list(
+        self,
+        resource: Resource,
+        *,
+        namespace: str = "",
+        label_selector: str = "",
+        field_selector: str = "",
+        limit: int | None = None,
+        continue_token: str = "",
+        resource_version: str | None = None,
+        resource_version_match: str = "",
+    ) -> ListPage:
+        """Read one page of the objects of a kind, of one namespace or of all.
+
+        ``resource_version`` None reads what is newest (at quorum), "0" whatever is cached. A
+        page after the first takes the ``continue_token`` of the one before, and neither
+        ``resource_version`` nor its match.
+        """
+        parameters: Parameters = {
+            "labelSelector": label_selector,
+            "fieldSelector": field_selector,
+            "limit": limit,
+            "continue": continue_token,
+            "resourceVersion": resource_version,
+            "resourceVersionMatch": resource_version_match,
+        }
+        path = collection_path(resource, namespace)
+        response = await self._send("GET", path, query=query(parameters))
+        return decode_list(checked(response).body)
+
+    def watch(
+        self,
+        resource: Resource,
+        *,
+        namespace: str = "",
+        resource_version: str = "",
+        label_selector: str = "",
+        field_selector: str = "",
+        timeout_seconds: int,
+        bookmarks: bool = True,
+        send_initial_events: bool = False,
+    ) -> AsyncIterator[Lines]:
+        """Follow the changes of a kind: the raw lines of the events, one list per read.
+
+        ``send_initial_events`` streams the list first (which needs bookmarks). The stream ends
+        by itself after ``timeout_seconds``; close the iterator to end it earlier.
+        """
+        parameters: Parameters = {
+            "watch": True,
+            "labelSelector": label_selector,
+            "fieldSelector": field_selector,
+            "resourceVersion": resource_version,
+            "allowWatchBookmarks": bookmarks,
+            "timeoutSeconds": timeout_seconds,
+        }
+        if send_initial_events:
+            parameters["sendInitialEvents"] = True
+            parameters["resourceVersionMatch"] = "NotOlderThan"
+        path = collection_path(resource, namespace)
+        return self._transport.stream(path, query=query(parameters))
+
+    async def create(
+        self,
+        resource: Resource,
+        obj: JsonObject,
+        *,
+        namespace: str = "",
+        name: str = "",
+        subresource: str = "",
+    ) -> JsonObject:
+        """Create an object and return it as stored; ``AlreadyExists`` if the name is taken.
+
+        With ``name`` and ``subresource`` the object is created below an existing one, as the
+        token of a service account or the eviction of a pod is.
+        """
+        if subresource:
+            path = object_path(resource, ObjectKey(namespace, name), subresource)
+        elif resource.namespaced and not namespace:
+            raise ValueError(f"a new object of {resource} needs a namespace")
+        else:
+            path = collection_path(resource, namespace)
+        return json_object(await self._write("POST", path, msgspec.json.encode(obj)))
+
+    async def update(
+        self, resource: Resource, key: ObjectKey, obj: JsonObject, *, subresource: str = ""
+    ) -> JsonObject:
+        """Replace an object and return it as stored.
+
+        With ``metadata.resourceVersion`` in the object, ``Conflict`` where it has changed since.
+        """
+        path = object_path(resource, key, subresource)
+        return json_object(await self._write("PUT", path, msgspec.json.encode(obj)))
+
+    async def patch(
+        self, resource: Resource, key: ObjectKey, patch: Patch, *, subresource: str = ""
+    ) -> JsonObject:
+        """Change a part of an object and return the whole as stored."""
+        path = object_path(resource, key, subresource)
+        force = isinstance(patch, ApplyPatch) and patch.force
+        response = await self._write(
+            "PATCH", path, patch.encode(), content_type=patch.content_type, force=force
+        )
+        return json_object(response)
+
+    async def delete(
+        self,
+        resource: Resource,
+        key: ObjectKey,
+        *,
+        uid: str = "",
+        resource_version: str = "",
+        propagation: str = "",
+    ) -> None:
+        """Delete an object; it stays, marked, as long as it has finalizers.
+
+        ``uid`` and ``resource_version`` are preconditions: ``Conflict`` where another object of
+        that name, or another state of it, is found. ``propagation`` says what happens to the
+        objects that it owns: ``Background``, ``Foreground`` or ``Orphan``.
+        """
+        preconditions = {"uid": uid, "resourceVersion": resource_version}
+        preconditions = {name: value for name, value in preconditions.items() if value}
+        options: JsonObject = {"apiVersion": "v1", "kind": "DeleteOptions"}
+        if preconditions:
+            options["preconditions"] = preconditions
+        if propagation:
+            options["propagationPolicy"] = propagation
+        path = object_path(resource, key)
+        checked(await self._send("DELETE", path, body=msgspec.json.encode(options)))
+
+    async def close(self) -> None:
+        """Close the transport."""
+        await self._transport.close()
+
+    async def _write(
+        self,
+        method: str,
+        path: str,
+        body: bytes,
+        *,
+        content_type: str = JSON_TYPE,
+        force: bool = False,
+    ) -> Response:
+        parameters: Parameters = {
+            "fieldManager": self._field_manager,
+            "fieldValidation": "Strict",  # an unknown field is an error, not silently dropped
+            "force": force,
+        }
+        return await self._send(
+            method, path, query=query(parameters), body=body, content_type=content_type
+        )
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Query = (),
+        body: bytes | None = None,
+        content_type: str = JSON_TYPE,
+    ) -> Response:
+        headers = [ACCEPT] if body is None else [ACCEPT, ("content-type", content_type)]
+        return await self._transport.request(method, path, query=query, headers=headers, body=body)

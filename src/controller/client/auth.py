@@ -1,0 +1,181 @@
+"""Where the ``Authorization`` header of a request comes from, and how it is renewed.
+
+A token ends while the process lives: the kubelet rotates the file of a service account, and the
+token of a cloud's login plugin lasts minutes. Each source renews in time and, because clocks and
+estimates are wrong now and then, once more when the API server says 401.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Protocol
+
+from ..errors import ConfigError
+from ..protocols import Now
+
+logger = logging.getLogger(__name__)
+
+REREAD_SECONDS: Final = 60.0
+"""Age at which a token file is read again: the kubelet writes it long before the old one ends."""
+EXPIRY_MARGIN: Final = 60.0
+"""Seconds before its end at which a token is renewed: slow plugins and slow clocks."""
+FAILURE_PAUSE: Final = 10.0
+"""Seconds between two tries of a login plugin that fails; each may cost a process."""
+
+
+class Auth(Protocol):
+    """A source of the ``Authorization`` header."""
+
+    async def header(self) -> str:
+        """Return the value to send, empty for none."""
+        ...
+
+    async def rejected(self, used: str) -> bool:
+        """Take note that ``used`` was answered with 401; return whether another one is there."""
+        ...
+
+
+class StaticAuth:
+    """A header that never changes, or none (client certificates)."""
+
+    def __init__(self, header: str = "") -> None:
+        self._header = header
+
+    async def header(self) -> str:
+        """Return the header given."""
+        return self._header
+
+    async def rejected(self, used: str) -> bool:
+        """Return False: there is nothing else to try."""
+        return False
+
+
+class TokenFile:
+    """A bearer token in a file that somebody else rewrites, such as the kubelet.
+
+    The file is small and local, so it is read in place; that also makes every reading a single
+    flight. A file that is missing for a moment does no harm: the old token stays in use.
+    """
+
+    def __init__(
+        self, path: Path, *, now: Now | None = None, reread_seconds: float = REREAD_SECONDS
+    ) -> None:
+        self._path = path
+        self._now = now
+        self._reread_seconds = reread_seconds
+        self._header = ""
+        self._read_at = 0.0
+
+    async def header(self) -> str:
+        """Return the header of the token, read again where the last reading is old.
+
+        Errors: :class:`~..errors.ConfigError` if the file never held a token.
+        """
+        now = self._time()
+        if not self._header or now - self._read_at >= self._reread_seconds:
+            self._read(now)
+        return self._header
+
+    async def rejected(self, used: str) -> bool:
+        """Read the file again, unless another request already did; return whether it changed."""
+        if self._header == used:
+            self._read(self._time())
+        return self._header != used
+
+    def _time(self) -> float:
+        return self._now() if self._now is not None else asyncio.get_running_loop().time()
+
+    def _read(self, now: float) -> None:
+        try:
+            self._header = bearer(self._path.read_text())
+        except (OSError, ValueError) as error:
+            if not self._header:
+                raise ConfigError(
+                    f"cannot read a token from {self._path}: {error}; mount the token of a "
+                    "service account there"
+                ) from error
+            logger.warning("token file %s cannot be read, the old token stays", self._path)
+        self._read_at = now
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """A header and the seconds for which it is good, None where that is not known."""
+
+    header: str
+    lifetime: float | None = None
+
+
+class RenewedAuth:
+    """A header that ``load`` makes anew: login plugins, OIDC, files named by a kubeconfig.
+
+    Renewal is a single flight: requests that find the header old wait for one call. A failure is
+    logged and the old header stays, because the API server is the judge of it.
+    """
+
+    def __init__(
+        self,
+        first: Credential,
+        load: Callable[[], Awaitable[Credential]],
+        *,
+        now: Now | None = None,
+    ) -> None:
+        self._header = first.header
+        self._load = load
+        self._now = now
+        self._lifetime = first.lifetime
+        self._renew_at: float | None = None  # set with the first request: needs a running loop
+        self._lock = asyncio.Lock()
+
+    async def header(self) -> str:
+        """Return the header, renewed where its end is near."""
+        if self._renew_at is None:
+            self._renew_at = self._renewal(self._lifetime)
+        if self._time() >= self._renew_at:
+            async with self._lock:
+                if self._time() >= self._renew_at:
+                    await self._renew()
+        return self._header
+
+    async def rejected(self, used: str) -> bool:
+        """Renew the header, unless another request already did; return whether it changed."""
+        async with self._lock:
+            if self._header == used:
+                await self._renew()
+        return self._header != used
+
+    async def _renew(self) -> None:
+        try:
+            credential = await self._load()
+        except ConfigError as error:
+            logger.warning("credentials cannot be renewed, the old ones stay: %s", error)
+            self._renew_at = self._time() + FAILURE_PAUSE
+            return
+        self._header = credential.header
+        self._renew_at = self._renewal(credential.lifetime)
+
+    def _renewal(self, lifetime: float | None) -> float:
+        if lifetime is None:
+            return float("inf")
+        # of a very short life most is used, or each request would ask for a new one
+        return self._time() + lifetime - min(EXPIRY_MARGIN, lifetime / 4)
+
+    def _time(self) -> float:
+        return self._now() if self._now is not None else asyncio.get_running_loop().time()
+
+
+def bearer(token: str) -> str:
+    """Return the header for a token; editors and ``echo`` leave a newline behind it.
+
+    Errors: ``ValueError`` for what cannot be a token; the message does not hold it.
+    """
+    token = token.strip()
+    if not token:
+        raise ValueError("the token is empty")
+    if not (token.isascii() and token.isprintable()) or " " in token:
+        raise ValueError("the token holds characters that no token has")
+    return f"Bearer {token}"

@@ -1,0 +1,43 @@
+"""Translates what the HTTP library raises; none of its errors passes this border."""
+
+from __future__ import annotations
+
+import ssl
+from typing import Final
+
+import aiohttp
+
+from ..errors import ERROR_TEXT_LIMIT, ConnectionRefused, TransportError
+
+FOREIGN: Final = (aiohttp.ClientError, OSError, ssl.SSLError)
+"""Everything that a request can raise; time-outs are OSErrors."""
+
+_NEVER_SENT: Final = (
+    aiohttp.ClientConnectorError,  # refused, unknown name, TLS handshake
+    aiohttp.ClientConnectorCertificateError,
+    aiohttp.ConnectionTimeoutError,
+    aiohttp.ClientHttpProxyError,
+    aiohttp.InvalidURL,
+)
+
+
+def translate(error: Exception, what: str) -> TransportError:
+    """Return our error for a foreign one; ``what`` names the request, such as ``GET /api/v1``."""
+    detail = " ".join(str(error).split())[:ERROR_TEXT_LIMIT] or type(error).__name__
+    if isinstance(error, aiohttp.ClientConnectorCertificateError | ssl.SSLCertVerificationError):
+        return ConnectionRefused(
+            f"{what}: the certificate of the API server is not trusted: {detail}; check the "
+            "certificate authority and the server name of the configuration"
+        )
+    if isinstance(error, _NEVER_SENT):
+        return ConnectionRefused(f"{what}: no connection to the API server: {detail}")
+    if isinstance(error, TimeoutError):
+        return TransportError(f"{what}: no answer in time: {detail}")
+    return TransportError(f"{what}: the connection broke: {detail}")
+
+
+def is_reset(error: Exception) -> bool:
+    """Whether a connection broke before an answer began, as a kept one does when it gets stale."""
+    if isinstance(error, (*_NEVER_SENT, TimeoutError)):
+        return False
+    return isinstance(error, aiohttp.ClientConnectionError | ConnectionError)

@@ -1,0 +1,121 @@
+"""Reads a kubeconfig through ``kubernetes_asyncio``, which is imported on the first call only.
+
+What it does not do, we do around it: it runs a login plugin once and keeps sending the token
+after its end, and it reads ``tokenFile`` once. Here the kubeconfig is loaded again when the token
+ends or is rejected. Client certificates of login plugins are loaded once.
+"""
+
+from __future__ import annotations
+
+import datetime
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from ..errors import ConfigError
+from .auth import Auth, Credential, RenewedAuth, StaticAuth
+from .config import (
+    DEFAULT_NAMESPACE,
+    Config,
+    TlsConfig,
+    environment_proxy,
+    load_in_cluster,
+)
+
+if TYPE_CHECKING:
+    from kubernetes_asyncio.client import Configuration
+    from kubernetes_asyncio.config.kube_config import KubeConfigLoader
+
+VARIABLE: Final = "KUBECONFIG"
+TOKEN: Final = "BearerToken"  # noqa: S105  a name in kubernetes_asyncio's configuration
+
+
+async def load_default(context: str | None = None) -> Config:
+    """Return the configuration that any Kubernetes tool would use here.
+
+    In this order: the files of ``KUBECONFIG``, the service account of the pod,
+    ``~/.kube/config``.
+    """
+    if context is None and not os.environ.get(VARIABLE) and "KUBERNETES_SERVICE_HOST" in os.environ:
+        return load_in_cluster()
+    return await load_kubeconfig(context=context)
+
+
+async def load_kubeconfig(path: str | Path | None = None, context: str | None = None) -> Config:
+    """Return the configuration of a kubeconfig's context (None: its current one).
+
+    ``path`` None reads the files of ``KUBECONFIG``, merged, or ``~/.kube/config``. A login plugin
+    named there is run.
+
+    Errors: :class:`~..errors.ConfigError` naming the file and what is wrong with it.
+    """
+    paths = str(path) if path else os.environ.get(VARIABLE) or "~/.kube/config"
+    if not _any_exists(paths):
+        raise ConfigError(f"no kubeconfig at {paths}: name one with --kubeconfig or {VARIABLE}")
+    loader, found = await _load(paths, context)
+    host = found.host or ""
+    return Config(
+        host=host.rstrip("/"),
+        auth=_auth(paths, context, _credential(loader, found)),
+        tls=TlsConfig(
+            ca_file=found.ssl_ca_cert or "",
+            certificate_file=found.cert_file or "",
+            key_file=found.key_file or "",
+            server_name=found.tls_server_name or "",
+            verify=bool(found.verify_ssl),
+        ),
+        namespace=_namespace(loader.current_context),
+        proxy=found.proxy or environment_proxy(host),
+    )
+
+
+def _any_exists(paths: str) -> bool:
+    return any(Path(part).expanduser().is_file() for part in paths.split(os.pathsep) if part)
+
+
+async def _load(paths: str, context: str | None) -> tuple[KubeConfigLoader, Configuration]:
+    # imported here: see the head of this module
+    from kubernetes_asyncio.client import Configuration
+    from kubernetes_asyncio.config import load_kube_config
+
+    found = Configuration()
+    found.host = ""  # its default is http://localhost
+    try:
+        loader = await load_kube_config(
+            config_file=paths, context=context, client_configuration=found
+        )
+    except Exception as error:  # it raises whatever a malformed file leads to
+        raise ConfigError(f"kubeconfig {paths} cannot be used: {_explain(error)}") from error
+    return loader, found
+
+
+def _explain(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return text or f"its form is wrong ({type(error).__name__})"
+
+
+def _auth(paths: str, context: str | None, first: Credential) -> Auth:
+    if not first.header:
+        return StaticAuth()
+
+    async def load() -> Credential:
+        return _credential(*await _load(paths, context))
+
+    return RenewedAuth(first, load)
+
+
+def _credential(loader: KubeConfigLoader, found: Configuration) -> Credential:
+    header = str(found.api_key.get(TOKEN, "")).strip()
+    if not header.isprintable():
+        raise ConfigError("the token of the kubeconfig holds characters that no token has")
+    expiry: datetime.datetime | None = getattr(loader, "exec_plugin_expiry", None)
+    if expiry is None:
+        return Credential(header)
+    left = expiry - datetime.datetime.now(datetime.UTC)
+    return Credential(header, max(left.total_seconds(), 0.0))
+
+
+def _namespace(context: Mapping[str, Any] | None) -> str:
+    inner = (context or {}).get("context") or {}
+    return str(inner.get("namespace") or DEFAULT_NAMESPACE)

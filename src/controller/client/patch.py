@@ -1,0 +1,62 @@
+"""The three ways to change a part of an object.
+
+Strategic merge is left out on purpose: API servers refuse it for custom resources, and what it
+does to a list depends on the kind.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, TypeAlias
+
+import msgspec
+
+from ..types import JsonObject
+
+
+@dataclass(frozen=True)
+class MergePatch:
+    """Fields to set; None removes a field, and a list replaces the whole list.
+
+    With ``metadata.resourceVersion`` in the body the patch fails where the object has changed.
+    """
+
+    body: JsonObject
+    content_type: ClassVar[str] = "application/merge-patch+json"
+
+    def encode(self) -> bytes:
+        """Return the body of the request."""
+        return msgspec.json.encode(self.body)
+
+
+@dataclass(frozen=True)
+class JsonPatch:
+    """Operations in order (RFC 6902); a ``test`` that fails changes nothing."""
+
+    operations: tuple[JsonObject, ...]
+    content_type: ClassVar[str] = "application/json-patch+json"
+
+    def encode(self) -> bytes:
+        """Return the body of the request."""
+        return msgspec.json.encode(self.operations)
+
+
+@dataclass(frozen=True)
+class ApplyPatch:
+    """Server-side apply: the fields that this field manager wants, and no others.
+
+    The body needs ``apiVersion``, ``kind`` and ``metadata.name``; the object is created where it
+    is missing. ``force`` takes over fields that belong to another manager; without it they are a
+    conflict.
+    """
+
+    body: JsonObject
+    force: bool = False
+    content_type: ClassVar[str] = "application/apply-patch+yaml"
+
+    def encode(self) -> bytes:
+        """Return the body of the request: JSON, which is YAML."""
+        return msgspec.json.encode(self.body)
+
+
+Patch: TypeAlias = MergePatch | JsonPatch | ApplyPatch
