@@ -9,7 +9,8 @@
     ├── Conflict        the thing belongs to somebody else
     ├── Quota           a limit of the target or of the configuration is reached
     ├── Denied          our own credentials or rights do not suffice
-    └── Unavailable     the backend cannot be used: not configured, CRDs missing, retired
+    └── Unavailable     the backend cannot be used: not configured, CRDs missing
+        └── Retired     its provider has ended the service
 """
 
 from __future__ import annotations
@@ -68,3 +69,7 @@ class Denied(BackendError):
 
 class Unavailable(BackendError):
     """The backend cannot be used; the message says what an administrator must do."""
+
+
+class Retired(Unavailable):
+    """The provider has ended the service behind the backend; the message names a successor."""

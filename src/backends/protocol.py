@@ -260,7 +260,8 @@ class Capabilities:
 
     ``server_fields`` are the paths of the server spec that it honours (``size.storageGB``); every
     other one that a user sets is listed in ``status.unsupportedFields``. ``publishes_admin``
-    is whether the server Secret holds the admin login. ``name_limit`` is in bytes.
+    is whether the server Secret holds the admin login. ``name_limit`` is in bytes. The name pattern
+    and the admin's name are those of the configuration.
     """
 
     server_fields: frozenset[str]
@@ -268,6 +269,7 @@ class Capabilities:
     publishes_admin: bool = True
     name_limit: int = 63
     name_pattern: str = "{namespace}-{name}"
+    admin_username: str = "postgres"
 
 
 class Inventory(Protocol):

@@ -1,0 +1,213 @@
+"""The reconcile function of PostgreSQLDatabase.
+
+Guards, then the server it waits for, then finalizer and recorded name, then the Secret, then the
+marked role and its database, then the login that the Secret publishes, then status.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from ..backends import (
+    Absent,
+    Backend,
+    Credentials,
+    DatabaseRef,
+    DatabaseState,
+    DesiredDatabase,
+    Observed,
+    Password,
+    Pending,
+    Policy,
+)
+from ..controller import ObjectKey, ReadStore, Resource, Result
+from ..crds import DatabaseSpec, set_fields
+from .connection_keys import connection_keys, endpoint_keys, pending_keys
+from .credentials import PasswordTarget, former_secret_name
+from .database_deletion import delete_database
+from .extensions import allowed_extensions
+from .kinds import DATABASES
+from .reasons import Condition, Reason
+from .reconciler import ObjectReconciler
+from .references import database_ref
+from .rotation import Login, Rotation, done_or_busy, primary_login
+from .runtime import Runtime, ServerEntry
+from .secrets import CredentialsSecret
+from .spec import fields_not_in, parse_spec
+from .status import StatusDraft
+from .subject import Subject
+
+
+@dataclass(frozen=True, slots=True)
+class _Database:
+    """One database during one pass: its spec, its server's backend and its reference."""
+
+    draft: StatusDraft
+    spec: DatabaseSpec
+    backend: Backend
+    ref: DatabaseRef
+
+    def render(self, password: Password | None) -> dict[str, str]:
+        endpoint, name = self.ref.endpoint, self.ref.external_name
+        if password is None:
+            return endpoint_keys(endpoint, name, self.backend.name)
+        login = Credentials(name, password)
+        return connection_keys(endpoint, login, name, self.backend.name)
+
+    def render_pending(self, password: Password) -> dict[str, str]:
+        return pending_keys(Credentials(self.ref.external_name, password), self.backend.name)
+
+
+class DatabaseReconciler(ObjectReconciler):
+    """Makes one database and its role match their object."""
+
+    resource: ClassVar[Resource] = DATABASES
+
+    def __init__(self, runtime: Runtime) -> None:
+        super().__init__(runtime)
+        self._rotation = Rotation(runtime)
+
+    @property
+    def store(self) -> ReadStore:
+        """The cache of databases."""
+        return self.runtime.databases
+
+    def policy(self, subject: Subject) -> Policy:
+        """Return the deletion policy of the object, else that of the configuration."""
+        return Policy(subject.spec.get("deletionPolicy") or self.runtime.config.deletion.databases)
+
+    def forget(self, key: ObjectKey) -> None:
+        """Drop what is remembered of a database that is gone."""
+        self.runtime.published.forget(self.resource.kind, key)
+
+    async def delete(self, draft: StatusDraft, policy: Policy) -> Result | None:
+        """Go on with the deletion."""
+        return await delete_database(self.runtime, draft, policy)
+
+    async def converge(self, draft: StatusDraft) -> Result:
+        """Make the database match its object."""
+        spec = parse_spec(DatabaseSpec, draft.subject)
+        if await self.finalizer_added(draft):
+            return Result()
+        server = self._server(draft, spec)
+        if server is None:
+            return Result()  # the server's own progress wakes its databases
+        database = await self._bind(draft, spec, server)
+        observed = await database.backend.observe_database(database.ref)
+        desired = DesiredDatabase(spec, allowed_extensions(self.runtime, draft.subject, spec))
+        database.backend.plan_database(database.ref, desired, observed)  # a conflict ends here
+        secret = await self._secret(database)
+        observed = await self._ensure_role(database, secret, observed)
+        pending = await self._apply(database, desired, observed)
+        if pending is not None:
+            return pending
+        return await self._publish(database, secret)
+
+    def _server(self, draft: StatusDraft, spec: DatabaseSpec) -> ServerEntry | None:
+        """Return the server, or say what the database waits for: waiting is no failure."""
+        key = ObjectKey(draft.subject.namespace, spec.server_ref.name)
+        entry = self.runtime.directory.get(key)
+        cached = self.runtime.servers.get(key)
+        if cached is None:
+            reason, message = Reason.SERVER_NOT_FOUND, f"no PostgreSQLServer {key.name} here yet"
+        elif entry is None or entry.ref.owner.uid != cached.uid:
+            reason = Reason.WAITING_FOR_SERVER
+            message = f"server {key.name} is not ready yet"
+        else:
+            answers = f"server {key.name} answers"
+            draft.condition(Condition.SERVER_READY, True, Reason.AVAILABLE, answers)
+            return entry
+        draft.condition(Condition.SERVER_READY, False, reason, message)
+        draft.progressing(reason, message)
+        return None
+
+    async def _bind(self, draft: StatusDraft, spec: DatabaseSpec, server: ServerEntry) -> _Database:
+        """Record backend and name before the first call: a deletion must know them."""
+        backend = self.runtime.backends.get(server.backend)
+        ref = database_ref(draft, server, self.runtime.cluster_id)
+        if (draft.get("backend"), draft.get("externalName")) != (backend.name, ref.external_name):
+            draft.set("backend", backend.name)
+            draft.set("externalName", ref.external_name)
+            draft.progressing(Reason.CREATING, f"database {ref.external_name} is being created")
+            await draft.write(self.runtime.client)
+        unsupported = fields_not_in(set_fields(spec), frozenset({"database"}))
+        if unsupported and unsupported != draft.get("unsupportedFields"):
+            fields = ", ".join(unsupported)
+            draft.note("UnsupportedFields", f"not supported here: {fields}", warning=True)
+        draft.set("unsupportedFields", unsupported)
+        return _Database(draft, spec, backend, ref)
+
+    async def _secret(self, database: _Database) -> CredentialsSecret:
+        """Return the Secret; one that is proven missing is made before the role is."""
+        subject, name = database.draft.subject, database.spec.credentials_secret
+        adopting = database.ref.external_name if database.ref.adopt else ""
+        secret = await self.runtime.secrets.read(subject, name, adopting=adopting)
+        if secret is not None:
+            return secret
+        former = former_secret_name(subject, name)
+        return await self._rotation.keeper.create(
+            subject, name, database.render_pending, former=former
+        )
+
+    async def _ensure_role(
+        self,
+        database: _Database,
+        secret: CredentialsSecret,
+        observed: Observed[DatabaseState],
+    ) -> Observed[DatabaseState]:
+        """Make the marked role before anything that it owns."""
+        backend, ref = database.backend, database.ref
+        marked = not isinstance(observed, Absent) and ref.owner.same(observed.state.owner)
+        if not marked:
+            password = secret.next_password or secret.password
+            if password is None:
+                password = self._rotation.keeper.new_password()  # settled from the Secret below
+            outcome = await backend.create_or_update_user(
+                ref, Credentials(ref.external_name, password)
+            )
+            done_or_busy(outcome)
+            observed = await backend.observe_database(ref)
+        message = f"role {ref.external_name} is ours"
+        database.draft.condition(Condition.ROLE_READY, True, Reason.AVAILABLE, message)
+        return observed
+
+    async def _apply(
+        self, database: _Database, desired: DesiredDatabase, observed: Observed[DatabaseState]
+    ) -> Result | None:
+        """Carry the changes out; a result means that they go on without us."""
+        draft, backend, ref = database.draft, database.backend, database.ref
+        changes = backend.plan_database(ref, desired, observed)
+        if changes:
+            outcome = await backend.create_or_update_database(ref, changes)
+            if isinstance(outcome, Pending):
+                draft.set("pendingChanges", [change.message for change in changes])
+                draft.progressing(Reason.UPDATING, outcome.message)
+                return Result(requeue_after=outcome.retry_after)
+            draft.set("pendingChanges", None)
+            for note in outcome.notes or [change.message for change in changes]:
+                draft.note("Updated", note)
+        message = "all extensions of the spec are there"
+        draft.condition(Condition.EXTENSIONS_READY, True, Reason.AVAILABLE, message)
+        return None
+
+    async def _publish(self, database: _Database, secret: CredentialsSecret) -> Result:
+        """Settle the login, publish it, and say that the database is usable."""
+        draft, backend, ref = database.draft, database.backend, database.ref
+
+        async def apply(login: Credentials) -> None:
+            done_or_busy(await backend.update_user_password(ref, login))
+
+        login = primary_login(ref.endpoint, ref.external_name)
+        target = PasswordTarget(ref.external_name, apply, login)
+        secret = await self._rotation.settle(
+            draft, secret, Login(ref.endpoint, database.render, target)
+        )
+        former = former_secret_name(draft.subject, database.spec.credentials_secret)
+        if former:
+            await self._rotation.remove_former(draft.subject, former)
+        draft.set("binding", {"name": secret.name})
+        message = f"secret {secret.name} logs in"
+        draft.condition(Condition.SECRET_READY, True, Reason.AVAILABLE, message)
+        draft.ready(f"database {ref.external_name} is usable with secret {secret.name}")
+        return Result(requeue_after=self.runtime.resync_after())

@@ -1,0 +1,84 @@
+"""Deletion of a database by policy: live reads first, the role after its database."""
+
+from __future__ import annotations
+
+from ..backends import Absent, Backend, DatabaseRef, Outcome, Pending, Policy
+from ..controller import NotFound, ObjectKey, Result
+from .deletion import block, keep_secret, kept_earlier
+from .kinds import SERVERS
+from .reasons import Reason
+from .references import database_ref
+from .runtime import Runtime
+from .status import StatusDraft
+
+
+async def delete_database(runtime: Runtime, draft: StatusDraft, policy: Policy) -> Result | None:
+    """Go on with the deletion; None once nothing external holds the object any more."""
+    subject = draft.subject
+    if not draft.get("backend") or not draft.get("externalName"):
+        return None  # both are recorded before the first external call, so there was none
+    key = ObjectKey(subject.namespace, str(subject.spec["serverRef"]["name"]))
+    server = runtime.directory.get(key)
+    if server is None:
+        return await _without_server(runtime, draft, policy, key)
+    backend = runtime.backends.get(server.backend)
+    ref = database_ref(draft, server, runtime.cluster_id)
+    if policy is Policy.DELETE:
+        return await _delete(draft, backend, ref)
+    return await _retain(runtime, draft, backend, ref)
+
+
+async def _without_server(
+    runtime: Runtime, draft: StatusDraft, policy: Policy, key: ObjectKey
+) -> Result | None:
+    """Wait for a server that exists; one that is proven gone cannot be asked any more."""
+    try:
+        await runtime.client.get(SERVERS, key)
+    except NotFound:
+        if policy is Policy.RETAIN:
+            await keep_secret(runtime, draft, str(draft.get("externalName")))
+            return None
+        return block(
+            draft,
+            Reason.SERVER_GONE,
+            f"server {key.name} is gone, so the deletion of the data cannot be proven; set "
+            f"spec.deletionPolicy to Retain to let the object go",
+        )
+    return block(
+        draft, Reason.WAITING_FOR_SERVER, f"the deletion waits until server {key.name} answers"
+    )
+
+
+async def _delete(draft: StatusDraft, backend: Backend, ref: DatabaseRef) -> Result | None:
+    observed = await backend.observe_database(ref)
+    if isinstance(observed, Absent):
+        return None
+    if not ref.owner.same(observed.state.owner):
+        draft.note("LeftAlone", f"{ref.external_name} is not ours and stays", warning=True)
+        return None
+    waits = _pending(draft, await backend.delete_database(ref, observed, Policy.DELETE))
+    return waits or _pending(draft, await backend.delete_user(ref))
+
+
+async def _retain(
+    runtime: Runtime, draft: StatusDraft, backend: Backend, ref: DatabaseRef
+) -> Result | None:
+    observed = await backend.observe_database(ref)
+    if not isinstance(observed, Absent):
+        if ref.owner.same(observed.state.owner):
+            outcome = await backend.delete_database(ref, observed, Policy.RETAIN)
+            waits = _pending(draft, outcome)
+            if waits is not None:
+                return waits
+        elif not kept_earlier(ref.owner, observed.state.owner):
+            draft.note("LeftAlone", f"{ref.external_name} is not ours and stays", warning=True)
+            return None
+    await keep_secret(runtime, draft, ref.external_name)
+    return None
+
+
+def _pending(draft: StatusDraft, outcome: Outcome) -> Result | None:
+    if isinstance(outcome, Pending):
+        draft.progressing(Reason.DELETING, outcome.message)
+        return Result(requeue_after=outcome.retry_after)
+    return None

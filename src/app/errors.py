@@ -1,0 +1,43 @@
+"""Everything that the operator raises itself.
+
+::
+
+    AppError
+    ├── ConfigError             the configuration cannot be used; all problems at once
+    ├── SecretConflict          a credentials Secret belongs to somebody else
+    ├── InvalidSpec             the spec of an object cannot be carried out
+    ├── AuthenticationFailed    the published login is refused, and repairing it failed
+    └── NotOurs                 the object in the API server is another one than the reconciled
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class AppError(Exception):
+    """Base of all errors of the operator."""
+
+
+class ConfigError(AppError):
+    """The configuration cannot be used; ``problems`` holds one line each, with its path."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = tuple(problems)
+
+
+class SecretConflict(AppError):
+    """A credentials Secret belongs to somebody else; it is neither read nor written."""
+
+
+class InvalidSpec(AppError):
+    """The spec of an object cannot be carried out; the message names field and cause."""
+
+
+class AuthenticationFailed(AppError):
+    """The published login is refused, and repairing it failed."""
+
+
+class NotOurs(AppError):
+    """The object in the API server is another one than the one being reconciled."""

@@ -1,0 +1,182 @@
+"""Adds our kinds to a manager: this is how a platform team embeds the operator in its own binary.
+
+::
+
+    manager = Manager(client)
+    backends = await prepare_backends(config, client)
+    install(manager, config, backends)
+    await manager.run(stop)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
+from typing import Final
+
+import structlog
+
+from ..controller import (
+    Controller,
+    ExponentialLimiter,
+    Informer,
+    KubeObject,
+    Manager,
+    ObjectKey,
+    Request,
+    annotations_changed,
+    any_of,
+    enqueue_mapped,
+    enqueue_self,
+    finalizers_changed,
+    generation_changed,
+    labels_changed,
+)
+from .config import Config
+from .database import DatabaseReconciler
+from .inventory import InventoryLoop
+from .kinds import DATABASES, SERVERS
+from .placement import Backends
+from .reconciler import ObjectReconciler
+from .runtime import Runtime, ServerDirectory
+from .secrets import SecretStore
+from .server import ServerReconciler
+from .server_deletion import BY_SERVER
+from .status import Clock, utc_now
+from .sweep import SecretSweep
+from .verification import PublishedSecrets, VerifiedLogins
+
+RECONCILE_SECONDS: Final = 300.0
+"""No pass waits for progress, so one that takes this long hangs; its key is tried again."""
+FIRST_RETRY_SECONDS: Final = 0.2
+"""After a first failure; doubles up to the next number."""
+LAST_RETRY_SECONDS: Final = 60.0
+"""At most this long until a target that came back is seen."""
+
+
+def install(
+    manager: Manager, config: Config, backends: Backends, *, clock: Clock = utc_now
+) -> Runtime:
+    """Add the controllers of both kinds, the Secret sweeps and the inventories to a manager.
+
+    ``clock`` tells the times that are shown in status. The caller closes ``backends`` after the
+    manager has stopped.
+    """
+    namespaces = tuple(config.controller.watch_namespaces)
+    servers = manager.informer(SERVERS, namespaces=namespaces)
+    databases = manager.informer(DATABASES, namespaces=namespaces)
+    databases.add_index(BY_SERVER, lambda obj: [str(key) for key in _server_of(obj)])
+    runtime = _runtime(manager, config, backends, clock, servers, databases)
+    server_controller = _controller(manager, config, ServerReconciler(runtime))
+    database_controller = _controller(manager, config, DatabaseReconciler(runtime))
+    _connect(server_controller, database_controller, servers, databases)
+    runtime.directory.subscribe(
+        lambda server: _wake_databases(runtime, database_controller, server)
+    )
+    _add_loops(manager, runtime, server_controller, database_controller)
+    return runtime
+
+
+def _runtime(
+    manager: Manager,
+    config: Config,
+    backends: Backends,
+    clock: Clock,
+    servers: Informer,
+    databases: Informer,
+) -> Runtime:
+    chance = random.Random()  # noqa: S311  # jitter, not secrets
+    return Runtime(
+        client=manager.client,
+        config=config,
+        cluster_id=backends.cluster_id,
+        backends=backends,
+        servers=servers.store,
+        databases=databases.store,
+        events=manager.events,
+        secrets=SecretStore(manager.client),
+        directory=ServerDirectory(),
+        logins=VerifiedLogins(lambda: asyncio.get_running_loop().time(), chance),
+        published=PublishedSecrets(),
+        clock=clock,
+        random=chance,
+    )
+
+
+def _controller(manager: Manager, config: Config, reconciler: ObjectReconciler) -> Controller:
+    limiter = ExponentialLimiter[ObjectKey](base=FIRST_RETRY_SECONDS, cap=LAST_RETRY_SECONDS)
+    return manager.controller(
+        reconciler.resource.kind.lower(),
+        reconciler,
+        workers=config.controller.workers,
+        reconcile_timeout=RECONCILE_SECONDS,
+        limiter=limiter,
+        scope=_log_scope,
+    )
+
+
+def _connect(
+    servers_controller: Controller,
+    databases_controller: Controller,
+    servers: Informer,
+    databases: Informer,
+) -> None:
+    """Say which events wake whom; our own status writes wake nobody."""
+    theirs = any_of(
+        generation_changed(), labels_changed(), annotations_changed(), finalizers_changed()
+    )
+    servers_controller.watch(servers, handler=enqueue_self(), predicate=theirs)
+    databases_controller.watch(databases, handler=enqueue_self(), predicate=theirs)
+    # a deletion of a server waits for its databases
+    servers_controller.watch(
+        databases, handler=enqueue_mapped(_server_of), predicate=generation_changed()
+    )
+    # a database waits for a server of that name to be created, and learns that it is gone
+    databases_controller.watch(
+        servers,
+        handler=enqueue_mapped(
+            lambda server: [
+                each.key for each in databases.store.by_index(BY_SERVER, str(server.key))
+            ]
+        ),
+        predicate=generation_changed(),
+    )
+
+
+def _add_loops(
+    manager: Manager, runtime: Runtime, servers: Controller, databases: Controller
+) -> None:
+    interval = runtime.config.controller.secret_check_seconds
+    for resource, controller in ((SERVERS, servers), (DATABASES, databases)):
+        sweep = SecretSweep(
+            runtime.client,
+            runtime.published,
+            resource.kind,
+            controller.enqueue,
+            interval=interval,
+        )
+        manager.add(f"secret sweep of {resource.plural}", sweep.run)
+    for backend in runtime.backends:
+        if backend.inventory is not None:
+            loop = InventoryLoop(backend.inventory, runtime.cluster_id, servers.enqueue)
+            manager.add(f"inventory of {backend.name}", loop.run)
+
+
+def _wake_databases(runtime: Runtime, databases: Controller, server: ObjectKey) -> None:
+    for obj in runtime.databases.by_index(BY_SERVER, str(server)):
+        databases.enqueue(obj.key)
+
+
+def _server_of(database: KubeObject) -> Iterable[ObjectKey]:
+    name = (database.decode().get("spec") or {}).get("serverRef", {}).get("name")
+    return [ObjectKey(database.namespace, str(name))] if name else []
+
+
+def _log_scope(request: Request) -> AbstractContextManager[object]:
+    return structlog.contextvars.bound_contextvars(
+        namespace=request.key.namespace,
+        name=request.key.name,
+        reconcile_id=request.reconcile_id,
+    )

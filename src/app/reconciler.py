@@ -1,0 +1,193 @@
+"""What the reconcile functions of both kinds have in common: guards, errors, status, events."""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable
+from typing import ClassVar, Final
+
+import structlog
+
+from ..backends import Busy, Policy
+from ..controller import (
+    Conflict,
+    NotFound,
+    ObjectKey,
+    ReadStore,
+    Request,
+    Resource,
+    Result,
+    ensure_finalizer,
+    remove_finalizer,
+)
+from .errors import NotOurs
+from .failures import CONTRACT, Failure, failure_of
+from .kinds import FINALIZER
+from .reasons import Condition, Reason
+from .runtime import Runtime
+from .status import StatusDraft
+from .subject import Subject
+
+_log = structlog.get_logger(__name__)
+
+Step = Callable[[StatusDraft], Awaitable[Result]]
+
+STALE_RETRY_SECONDS: Final = 0.2
+"""After a write was refused as stale: the newer object is on its way through the watch."""
+
+
+class ObjectReconciler(ABC):
+    """Reads as: guards with early returns, then the kind's own work, then one status write."""
+
+    resource: ClassVar[Resource]
+
+    def __init__(self, runtime: Runtime) -> None:
+        self.runtime = runtime
+
+    @property
+    @abstractmethod
+    def store(self) -> ReadStore:
+        """The cache of this kind."""
+
+    @abstractmethod
+    async def converge(self, draft: StatusDraft) -> Result:
+        """Make the world match the object and say in the draft how far it got."""
+
+    @abstractmethod
+    async def delete(self, draft: StatusDraft, policy: Policy) -> Result | None:
+        """Go on with the deletion; None once nothing external holds the object any more."""
+
+    @abstractmethod
+    def policy(self, subject: Subject) -> Policy:
+        """Return what happens to the data of this object."""
+
+    @abstractmethod
+    def forget(self, key: ObjectKey) -> None:
+        """Drop what is remembered of an object that is gone."""
+
+    async def __call__(self, request: Request) -> Result:
+        """Reconcile one object by key."""
+        cached = self.store.get(request.key)
+        if cached is None:
+            self.forget(request.key)
+            return Result()
+        draft = StatusDraft(Subject.of(self.resource, cached), self.runtime.clock)
+        try:
+            return await self._guarded(draft)
+        except Conflict:
+            _log.debug("the object changed meanwhile, looking again", **_keys(draft.subject))
+            return Result(requeue_after=STALE_RETRY_SECONDS)
+
+    async def _guarded(self, draft: StatusDraft) -> Result:
+        subject = draft.subject
+        if subject.paused:
+            return await self._pause(draft)
+        if subject.deleting:
+            return await self._delete(subject)
+        draft.drop(Condition.PAUSED)
+        return await self._attempt(draft, self._converge)
+
+    async def _attempt(self, draft: StatusDraft, step: Step) -> Result:
+        """Run a step; what it raises by contract becomes a condition."""
+        try:
+            return await step(draft)
+        except Busy as busy:
+            return Result(requeue_after=busy.retry_after)
+        except CONTRACT as error:
+            return await self._fail(draft, error)
+
+    async def _converge(self, draft: StatusDraft) -> Result:
+        result = await self.converge(draft)
+        await self._write(draft)
+        return result
+
+    async def _pause(self, draft: StatusDraft) -> Result:
+        message = "annotation paused is set: nothing is written until it is removed"
+        draft.condition(Condition.PAUSED, True, Reason.UPDATING, message)
+        await self._write(draft)
+        return Result()
+
+    async def _delete(self, cached: Subject) -> Result:
+        """Delete by policy, decided on the live object: the cache may show an earlier one."""
+        try:
+            live = await self.live(cached)
+        except (NotFound, NotOurs):
+            return Result()  # gone already, or the name belongs to a new object
+        if FINALIZER not in live.finalizers:
+            return Result()  # other finalizers hold it; ours is done
+        draft = StatusDraft(live, self.runtime.clock)
+        draft.drop(Condition.PAUSED)
+        draft.progressing(Reason.DELETING, _deletion_message(self.policy(live)))
+        return await self._attempt(draft, self._delete_step)
+
+    async def _delete_step(self, draft: StatusDraft) -> Result:
+        result = await self.delete(draft, self.policy(draft.subject))
+        if result is not None:
+            await self._write(draft)
+            return result
+        draft.announce(self.runtime.events)
+        await remove_finalizer(self.runtime.client, self.resource, draft.subject.obj, FINALIZER)
+        self.forget(draft.subject.key)
+        return Result()
+
+    async def live(self, subject: Subject) -> Subject:
+        """Read the object from the API server itself.
+
+        Raises:
+            NotFound: it is gone.
+            NotOurs: the name belongs to a newer object.
+        """
+        obj = await self.runtime.client.get(self.resource, subject.key)
+        found = Subject(self.resource, obj)
+        if found.uid != subject.uid:
+            raise NotOurs(f"{self.resource} {subject.key} is a newer object now")
+        return found
+
+    async def finalizer_added(self, draft: StatusDraft) -> bool:
+        """Add our finalizer; True means that nothing else is done in this pass."""
+        return await ensure_finalizer(
+            self.runtime.client, self.resource, draft.subject.obj, FINALIZER
+        )
+
+    async def _fail(self, draft: StatusDraft, error: Exception) -> Result:
+        failure = failure_of(error)
+        if failure is None:
+            raise error
+        _show(draft, failure)
+        await self._write(draft)
+        if failure.retry_after is None:
+            raise error
+        _log.info("the object waits", reason=failure.reason.value, **_keys(draft.subject))
+        return Result(requeue_after=failure.retry_after)
+
+    async def _write(self, draft: StatusDraft) -> None:
+        try:
+            await draft.write(self.runtime.client)
+        except NotFound:
+            return  # deleted meanwhile: there is nobody left to tell
+        draft.announce(self.runtime.events)
+        await asyncio.sleep(0)  # a burst of converged objects must not hold the loop
+
+
+def _show(draft: StatusDraft, failure: Failure) -> None:
+    message = failure.message
+    if draft.subject.deleting:
+        message = f"the deletion waits: {message}"
+    draft.failed(failure.reason, message, stalled=failure.stalled)
+
+
+def _deletion_message(policy: Policy) -> str:
+    return {
+        Policy.DELETE: "deletion policy Delete: the data is deleted",
+        Policy.RETAIN: "deletion policy Retain: the data stays",
+        Policy.SNAPSHOT: "deletion policy Snapshot: a snapshot of the data stays",
+    }[policy]
+
+
+def _keys(subject: Subject) -> dict[str, str]:
+    return {
+        "kind": subject.resource.kind,
+        "namespace": subject.namespace,
+        "name": subject.name,
+    }

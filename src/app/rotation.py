@@ -1,0 +1,187 @@
+"""From what the Secret holds and what the user asked for to a login that works.
+
+A reset is asked for by label and has an identifier in status from the moment it is accepted: the
+Secret carries the same identifier once the new password is staged, and the label goes last. So a
+crash at any point changes the password exactly once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from ..backends import Busy, Credentials, Endpoint, Outcome, Password, Pending, Unknown
+from ..backends.sql import LoginResult, check_login
+from ..controller import MergePatch, NotFound
+from .connection_keys import NEXT_PASSWORD
+from .credentials import PasswordKeeper, PasswordTarget, new_rotation_id, rotated
+from .errors import SecretConflict
+from .kinds import ACTION_LABEL, RESET_PASSWORD, SECRET_ROTATION, SECRET_STATE
+from .reasons import Reason
+from .runtime import Runtime
+from .secrets import ACTIVE, CredentialsSecret
+from .status import StatusDraft, timestamp
+from .subject import Subject
+from .verification import LoginProof, PublishedSecret
+
+Render = Callable[[Password | None], dict[str, str]]
+"""The whole content of the Secret for a password."""
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """The login that a Secret publishes: how to render it, set it and try it."""
+
+    endpoint: Endpoint
+    render: Render
+    target: PasswordTarget
+
+
+class Rotation:
+    """Keeps the published login working and carries resets out."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._keeper = PasswordKeeper(runtime.secrets, runtime.config.security)
+        self._warned: set[tuple[str, str]] = set()
+
+    @property
+    def keeper(self) -> PasswordKeeper:
+        """The maker of passwords."""
+        return self._keeper
+
+    async def settle(
+        self, draft: StatusDraft, secret: CredentialsSecret, login: Login
+    ) -> CredentialsSecret:
+        """Make the published login work, carrying out a reset if one is asked for.
+
+        Raises:
+            AuthenticationFailed: the server refuses the password that was just set on it.
+            BackendError: no clear answer; the published password is unchanged.
+        """
+        rotation = await self._accept(draft)
+        secret = await self._stage(secret, login, rotation)
+        secret = await self._prove(draft.subject, secret, login)
+        if rotation and rotated(secret, rotation):
+            await self._complete(draft)
+        self.published(draft.subject, secret)
+        return secret
+
+    def refuse(self, draft: StatusDraft, why: str) -> None:
+        """Answer a reset that this kind of server cannot have; the label stays the user's."""
+        if draft.subject.action:
+            self._warn_once(draft, "ResetRefused", why)
+
+    async def _accept(self, draft: StatusDraft) -> str:
+        rotation = str(draft.get("passwordReset") or "")
+        action = draft.subject.action
+        if action == RESET_PASSWORD and not rotation:
+            rotation = new_rotation_id()
+            draft.set("passwordReset", rotation)
+            draft.progressing(
+                Reason.PASSWORD_RESET,
+                "a password reset is under way; the published password works throughout",
+                ready=True,
+            )
+            await draft.write(self._runtime.client)
+        elif action and action != RESET_PASSWORD:
+            message = f"label {ACTION_LABEL}={action} is not known; known: {RESET_PASSWORD}"
+            self._warn_once(draft, "UnknownAction", message)
+        return rotation
+
+    async def _stage(
+        self, secret: CredentialsSecret, login: Login, rotation: str
+    ) -> CredentialsSecret:
+        if secret.next_password is not None:
+            return secret
+        if secret.password is not None and (not rotation or secret.rotation == rotation):
+            return secret
+        values = login.render(secret.password)
+        staged = {**values, NEXT_PASSWORD: str(self._keeper.new_password())}
+        annotations = {SECRET_ROTATION: rotation} if rotation else {}
+        return await self._runtime.secrets.publish(secret, staged, annotations=annotations)
+
+    async def _prove(
+        self, subject: Subject, secret: CredentialsSecret, login: Login
+    ) -> CredentialsSecret:
+        logins = self._runtime.logins
+        before = _proof(secret, login.endpoint)
+        staged = secret.next_password is not None or not secret.active
+        proven = not staged and logins.proven(subject.uid, before)
+        if not proven:
+            logins.forget(subject.uid)
+            await self._keeper.prove(login.target, secret)
+        password = secret.next_password or secret.password
+        secret = await self._runtime.secrets.publish(
+            secret, login.render(password), annotations={SECRET_STATE: ACTIVE}
+        )
+        after = _proof(secret, login.endpoint)
+        if not proven or after != before:
+            logins.remember(subject.uid, after)
+        return secret
+
+    async def _complete(self, draft: StatusDraft) -> None:
+        subject = draft.subject
+        if subject.action == RESET_PASSWORD:
+            body = {
+                "metadata": {
+                    "resourceVersion": subject.resource_version,
+                    "labels": {ACTION_LABEL: None},
+                }
+            }
+            try:
+                obj = await self._runtime.client.patch(
+                    subject.resource, subject.key, MergePatch(body)
+                )
+            except NotFound:
+                return
+            draft.rebase(Subject(subject.resource, obj))
+        draft.set("passwordReset", None)
+        draft.set("lastRotation", timestamp(self._runtime.clock()))
+        draft.note("PasswordReset", "the password was changed and the new one logs in")
+
+    def published(self, subject: Subject, secret: CredentialsSecret) -> None:
+        """Remember the Secret as it is, so that the sweep sees when somebody changes it."""
+        seen = PublishedSecret(subject.namespace, secret.name, secret.resource_version)
+        self._runtime.published.record(subject.resource.kind, subject.key, seen)
+
+    async def remove_former(self, subject: Subject, name: str) -> None:
+        """Delete the Secret of the former name, whose content is in the new one now."""
+        try:
+            former = await self._runtime.secrets.read(subject, name)
+        except SecretConflict:
+            return  # the name belongs to somebody else by now
+        if former is not None:
+            await self._runtime.secrets.remove_renamed(subject, former)
+
+    def _warn_once(self, draft: StatusDraft, reason: str, message: str) -> None:
+        """Warn once a process: the label stays, and a warning at every look would be noise."""
+        mark = (draft.subject.uid, draft.subject.action)
+        if mark not in self._warned:
+            self._warned.add(mark)
+            draft.note(reason, message, warning=True)
+
+
+def _proof(secret: CredentialsSecret, endpoint: Endpoint) -> LoginProof:
+    return LoginProof(secret.resource_version, endpoint.host, endpoint.port, endpoint.ca)
+
+
+def primary_login(
+    endpoint: Endpoint, database: str
+) -> Callable[[Credentials], Awaitable[LoginResult]]:
+    """Return a login that accepts a primary only: a read-only server is not Ready."""
+
+    async def login(credentials: Credentials) -> LoginResult:
+        result = await check_login(endpoint, credentials, database)
+        if result is LoginResult.READ_ONLY:
+            place = f"{endpoint.host}:{endpoint.port}"
+            raise Unknown(f"{place} is read-only now; waiting for a primary")
+        return result
+
+    return login
+
+
+def done_or_busy(outcome: Outcome) -> None:
+    """Turn an outcome that goes on without us into a wait: the password is not set yet."""
+    if isinstance(outcome, Pending):
+        raise Busy(outcome.message, retry_after=outcome.retry_after)

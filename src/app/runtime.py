@@ -1,0 +1,84 @@
+"""What the reconcilers share: one value, made once by ``install`` and handed to each of them."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from ..backends import Endpoint, ServerRef
+from ..controller import Client, EventSink, ObjectKey, ReadStore
+from .config import Config
+from .placement import Backends
+from .secrets import SecretStore
+from .status import Clock
+from .verification import PublishedSecrets, VerifiedLogins
+
+
+@dataclass(frozen=True, slots=True)
+class ServerEntry:
+    """A server that answers: what its databases need of it."""
+
+    ref: ServerRef
+    backend: str
+    endpoint: Endpoint
+
+
+class ServerDirectory:
+    """The servers that answer, by key, so that a database never asks the backend for its server.
+
+    Filled by the server's reconcile function, hence empty after a start: a database waits until
+    its server was looked at once.
+    """
+
+    def __init__(self) -> None:
+        self._entries: dict[ObjectKey, ServerEntry] = {}
+        self._listeners: list[Callable[[ObjectKey], None]] = []
+
+    def subscribe(self, listener: Callable[[ObjectKey], None]) -> None:
+        """Call ``listener`` with the key of every server whose entry changed."""
+        self._listeners.append(listener)
+
+    def publish(self, key: ObjectKey, entry: ServerEntry) -> None:
+        """Enter a server; its databases are woken if anything about it changed."""
+        if self._entries.get(key) != entry:
+            self._entries[key] = entry
+            for listener in self._listeners:
+                listener(key)
+
+    def withdraw(self, key: ObjectKey) -> None:
+        """Remove a server that is gone or does not answer."""
+        if self._entries.pop(key, None) is not None:
+            for listener in self._listeners:
+                listener(key)
+
+    def get(self, key: ObjectKey) -> ServerEntry | None:
+        """Return the server, or None while it does not answer."""
+        return self._entries.get(key)
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """Everything that a reconcile function needs and that is not about its object."""
+
+    client: Client
+    config: Config
+    cluster_id: str
+    backends: Backends
+    servers: ReadStore
+    databases: ReadStore
+    events: EventSink
+    secrets: SecretStore
+    directory: ServerDirectory
+    logins: VerifiedLogins
+    published: PublishedSecrets
+    clock: Clock
+    random: random.Random = field(default_factory=random.Random)
+
+    def resync_after(self) -> float:
+        """Return the seconds until a converged object is checked again, jittered by a tenth.
+
+        Ten minutes bound how long a change behind our back stays unseen; the jitter keeps
+        thousands of objects from coming at once.
+        """
+        return 600.0 * self.random.uniform(0.9, 1.1)

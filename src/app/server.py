@@ -1,0 +1,290 @@
+"""The reconcile function of PostgreSQLServer.
+
+Guards, then finalizer, then the binding that is recorded before the first external call, then
+observe → plan → apply, then the login and the Secret that publishes it, then status.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from ..backends import (
+    Absent,
+    AdminLogin,
+    Backend,
+    Change,
+    Credentials,
+    Endpoint,
+    Observed,
+    Password,
+    Pending,
+    Policy,
+    Present,
+    ServerRef,
+    ServerState,
+)
+from ..controller import ObjectKey, ReadStore, Resource, Result
+from ..crds import ServerSpec, set_fields
+from .connection_keys import connection_keys, endpoint_keys, pending_keys
+from .credentials import PasswordTarget, former_secret_name
+from .kinds import SECRET_STATE, SERVERS
+from .quota import check_server_quota
+from .reasons import Condition, Reason
+from .reconciler import ObjectReconciler
+from .references import ADMIN_DATABASE, server_ref
+from .rotation import Login, Rotation, done_or_busy, primary_login
+from .runtime import Runtime, ServerEntry
+from .secrets import ACTIVE, CredentialsSecret
+from .server_deletion import delete_server
+from .spec import fields_not_in, parse_spec
+from .status import StatusDraft
+from .subject import Subject
+
+
+@dataclass(frozen=True, slots=True)
+class _Server:
+    """One server during one pass: its spec, the backend it is bound to and its reference."""
+
+    draft: StatusDraft
+    spec: ServerSpec
+    backend: Backend
+    ref: ServerRef
+
+    @property
+    def provider(self) -> str:
+        return self.backend.name
+
+    def render_pending(self, username: str, password: Password) -> dict[str, str]:
+        return pending_keys(Credentials(username, password), self.provider)
+
+
+class ServerReconciler(ObjectReconciler):
+    """Makes one server match its object."""
+
+    resource: ClassVar[Resource] = SERVERS
+
+    def __init__(self, runtime: Runtime) -> None:
+        super().__init__(runtime)
+        self._rotation = Rotation(runtime)
+
+    @property
+    def store(self) -> ReadStore:
+        """The cache of servers."""
+        return self.runtime.servers
+
+    def policy(self, subject: Subject) -> Policy:
+        """Return the deletion policy of the object, else that of the configuration."""
+        return Policy(subject.spec.get("deletionPolicy") or self.runtime.config.deletion.servers)
+
+    def forget(self, key: ObjectKey) -> None:
+        """Drop what is remembered of a server that is gone."""
+        self.runtime.directory.withdraw(key)
+        self.runtime.published.forget(self.resource.kind, key)
+
+    async def delete(self, draft: StatusDraft, policy: Policy) -> Result | None:
+        """Go on with the deletion."""
+        return await delete_server(self.runtime, draft, policy)
+
+    async def converge(self, draft: StatusDraft) -> Result:
+        """Make the server match its object."""
+        spec = parse_spec(ServerSpec, draft.subject)
+        if await self.finalizer_added(draft):
+            return Result()
+        server = await self._bind(draft, spec)
+        observed = await server.backend.observe_server(server.ref)
+        changes = server.backend.plan_server(server.ref, spec, observed)
+        secret = await self._secret(server, observed)
+        if changes:
+            pending = await self._apply(server, secret, observed, changes)
+            if pending is not None:
+                return pending
+            observed = await server.backend.observe_server(server.ref)
+        self._show_spec(server)
+        if isinstance(observed, Absent) or not observed.state.ready:
+            return self._not_answering(server, observed)
+        return await self._publish(server, secret, observed.state)
+
+    async def _bind(self, draft: StatusDraft, spec: ServerSpec) -> _Server:
+        """Choose backend and external name once, and record both before the first call."""
+        name = draft.get("backend")
+        if not name:
+            name = self.runtime.backends.choose(draft.subject.namespace, spec.backend)
+            check_server_quota(self.runtime, draft.subject, spec)
+        backend = self.runtime.backends.get(name)
+        ref = server_ref(draft, backend, self.runtime.cluster_id)
+        if (draft.get("backend"), draft.get("externalName")) != (name, ref.external_name):
+            draft.set("backend", name)
+            draft.set("externalName", ref.external_name)
+            draft.progressing(Reason.CREATING, f"bound to backend {name}")
+            await draft.write(self.runtime.client)
+        return _Server(draft, spec, backend, ref)
+
+    async def _secret(
+        self, server: _Server, observed: Observed[ServerState]
+    ) -> CredentialsSecret | None:
+        """Return the Secret, made before the server is; None where it waits for an endpoint.
+
+        Called after the server was read without doubt: a Secret that is proven lost is made anew
+        only then, and its password is set where the login is settled.
+        """
+        subject, name = server.draft.subject, server.spec.credentials_secret
+        adopting = server.ref.external_name if server.ref.adopt else ""
+        secret = await self.runtime.secrets.read(subject, name, adopting=adopting)
+        if secret is not None or not server.backend.capabilities.publishes_admin:
+            return secret
+        username = _admin_username(server.backend, observed)
+        former = former_secret_name(subject, name)
+        return await self._rotation.keeper.create(
+            subject, name, lambda password: server.render_pending(username, password), former=former
+        )
+
+    async def _apply(
+        self,
+        server: _Server,
+        secret: CredentialsSecret | None,
+        observed: Observed[ServerState],
+        changes: tuple[Change, ...],
+    ) -> Result | None:
+        """Carry the changes out; a result means that they go on without us."""
+        draft, messages = server.draft, [change.message for change in changes]
+        usable = draft.met(Condition.READY)
+        reason = Reason.UPDATING if usable else Reason.CREATING
+        admin = Credentials(_admin_username(server.backend, observed), _password(secret))
+        outcome = await server.backend.create_or_update_server(server.ref, changes, admin)
+        if isinstance(outcome, Pending):
+            draft.set("pendingChanges", messages)
+            draft.condition(Condition.SYNCED, False, reason, outcome.message)
+            draft.progressing(reason, outcome.message, ready=usable)
+            return Result(requeue_after=outcome.retry_after)
+        draft.set("pendingChanges", None)
+        for note in outcome.notes or messages:
+            draft.note("Updated", note)
+        return None
+
+    def _show_spec(self, server: _Server) -> None:
+        """Say what of the spec cannot be honoured; the rest is applied all the same."""
+        draft, capabilities = server.draft, server.backend.capabilities
+        problems = list(server.backend.server_spec_valid(server.spec))
+        texts = [_problem_text(p.field, p.message, p.fallback) for p in problems]
+        wanted = server.spec.backend
+        ignored = wanted and wanted != server.backend.name
+        if ignored and self.runtime.config.allowed_backends:
+            texts.append(f"spec.backend: bound to {server.backend.name}, which cannot change")
+        unsupported = fields_not_in(set_fields(server.spec), capabilities.server_fields)
+        if unsupported != (draft.get("unsupportedFields") or []):
+            draft.set("unsupportedFields", unsupported)
+            if unsupported:
+                fields = ", ".join(unsupported)
+                draft.note("UnsupportedFields", f"not supported here: {fields}", warning=True)
+        refused = any(not p.fallback for p in problems)
+        message = "; ".join(texts) or "the server is as the spec asks for"
+        if texts and message != draft.message(Condition.SYNCED):
+            draft.note("SpecNotHonoured", message, warning=True)
+        reason = Reason.INVALID_SPEC if refused else Reason.AVAILABLE
+        draft.condition(Condition.SYNCED, not refused, reason, message)
+
+    def _not_answering(self, server: _Server, observed: Observed[ServerState]) -> Result:
+        """Say that the server is not there yet, and look again soon."""
+        state = observed.state if isinstance(observed, Present) else None
+        message = (state.message if state else "") or "the server does not answer yet"
+        known = server.draft.get("endpoint") is not None
+        reason = Reason.UNREACHABLE if known else Reason.CREATING
+        self.runtime.directory.withdraw(server.draft.subject.key)
+        self.runtime.logins.forget(server.draft.subject.uid)
+        server.draft.condition(Condition.ENDPOINT_READY, False, reason, message)
+        server.draft.progressing(reason, message)
+        return Result(requeue_after=1.0)
+
+    async def _publish(
+        self, server: _Server, secret: CredentialsSecret | None, state: ServerState
+    ) -> Result:
+        """Settle the login, publish it and the endpoint, and say that the server is usable."""
+        draft = server.draft
+        endpoint = await server.backend.endpoint(server.ref, state)
+        if server.backend.capabilities.publishes_admin:
+            secret = await self._settle_admin(server, _required(secret), state, endpoint)
+        else:
+            secret = await self._publish_endpoint(server, secret, endpoint)
+        await self._remove_renamed(server)
+        full = _with_admin(endpoint, state.admin_username, secret)
+        entry = ServerEntry(server.ref, server.backend.name, full)
+        self.runtime.directory.publish(draft.subject.key, entry)
+        draft.set("endpoint", {"host": endpoint.host, "port": endpoint.port})
+        draft.set("version", state.version)
+        draft.set("effective", dict(state.effective))
+        draft.set("binding", {"name": secret.name})
+        place = f"{endpoint.host}:{endpoint.port}"
+        draft.condition(Condition.ENDPOINT_READY, True, Reason.AVAILABLE, f"answers at {place}")
+        message = f"secret {secret.name} is up to date"
+        draft.condition(Condition.CREDENTIALS_READY, True, Reason.AVAILABLE, message)
+        draft.ready(f"PostgreSQL {state.version} answers at {place}")
+        return Result(requeue_after=self.runtime.resync_after())
+
+    async def _settle_admin(
+        self, server: _Server, secret: CredentialsSecret, state: ServerState, endpoint: Endpoint
+    ) -> CredentialsSecret:
+        username = state.admin_username
+
+        def render(password: Password | None) -> dict[str, str]:
+            if password is None:
+                return endpoint_keys(endpoint, ADMIN_DATABASE, server.provider)
+            login = Credentials(username, password)
+            return connection_keys(endpoint, login, ADMIN_DATABASE, server.provider)
+
+        async def apply(login: Credentials) -> None:
+            outcome = await server.backend.update_admin_password(server.ref, state, login)
+            done_or_busy(outcome)
+
+        target = PasswordTarget(username, apply, primary_login(endpoint, ADMIN_DATABASE))
+        return await self._rotation.settle(server.draft, secret, Login(endpoint, render, target))
+
+    async def _publish_endpoint(
+        self, server: _Server, secret: CredentialsSecret | None, endpoint: Endpoint
+    ) -> CredentialsSecret:
+        """Publish where the server is and nothing else: its admin login is not the tenant's."""
+        why = f"the admin login of a server of backend {server.provider} is not changed here"
+        self._rotation.refuse(server.draft, why)
+        subject, store = server.draft.subject, self.runtime.secrets
+        values = endpoint_keys(endpoint, ADMIN_DATABASE, server.provider)
+        if secret is None:
+            secret = await store.create(subject, server.spec.credentials_secret, values)
+        secret = await store.publish(secret, values, annotations={SECRET_STATE: ACTIVE})
+        self._rotation.published(subject, secret)
+        return secret
+
+    async def _remove_renamed(self, server: _Server) -> None:
+        subject = server.draft.subject
+        former = former_secret_name(subject, server.spec.credentials_secret)
+        if former:
+            await self._rotation.remove_former(subject, former)
+
+
+def _admin_username(backend: Backend, observed: Observed[ServerState]) -> str:
+    state = observed.state if isinstance(observed, Present) else None
+    return (state.admin_username if state else "") or backend.capabilities.admin_username
+
+
+def _password(secret: CredentialsSecret | None) -> Password:
+    """Return the newest password; empty where the backend is not given one."""
+    if secret is None:
+        return Password("")
+    return secret.next_password or secret.password or Password("")
+
+
+def _required(secret: CredentialsSecret | None) -> CredentialsSecret:
+    if secret is None:
+        raise AssertionError("a backend that publishes its admin has a Secret by now")
+    return secret
+
+
+def _with_admin(endpoint: Endpoint, username: str, secret: CredentialsSecret) -> Endpoint:
+    """Return the endpoint with a way in for the databases: the backend's own, else the Secret's."""
+    if endpoint.admin is not None:
+        return endpoint
+    return replace(endpoint, admin=AdminLogin(username, password=_password(secret)))
+
+
+def _problem_text(field: str, message: str, fallback: str) -> str:
+    text = f"spec.{field}: {message}"
+    return f"{text}; using {fallback}" if fallback else text

@@ -1,0 +1,63 @@
+"""Sees that a published Secret was deleted or edited, without listing or watching Secrets."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+
+from ..controller import SECRETS, ApiError, Client, NotFound, ObjectKey, TransportError
+from .verification import PublishedSecret, PublishedSecrets
+
+_log = structlog.get_logger(__name__)
+
+MAX_READS_PER_SECOND: Final = 50
+"""What an API server takes without noticing, for any number of Secrets."""
+
+
+class SecretSweep:
+    """GETs every published Secret of one kind each ``interval`` seconds and wakes its object.
+
+    Awake objects repair themselves; the sweep itself changes nothing. No clear answer wakes
+    nobody: it is asked again in the next round.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        published: PublishedSecrets,
+        kind: str,
+        wake: Callable[[ObjectKey], None],
+        *,
+        interval: float,
+    ) -> None:
+        self._client = client
+        self._published = published
+        self._kind = kind
+        self._wake = wake
+        self._interval = interval
+
+    async def run(self) -> None:
+        """Sweep for ever."""
+        while True:
+            await asyncio.sleep(self._interval)
+            await self.sweep()
+
+    async def sweep(self) -> None:
+        """Look at every published Secret once, evenly spread below the limit."""
+        for key, secret in self._published.of_kind(self._kind):
+            if await self._changed(secret):
+                self._wake(key)
+            await asyncio.sleep(1 / MAX_READS_PER_SECOND)
+
+    async def _changed(self, secret: PublishedSecret) -> bool:
+        try:
+            found = await self._client.get(SECRETS, ObjectKey(secret.namespace, secret.name))
+        except NotFound:
+            return True
+        except (ApiError, TransportError) as error:
+            _log.info("a published secret cannot be read now", secret=secret.name, error=str(error))
+            return False
+        return bool(found["metadata"]["resourceVersion"] != secret.resource_version)

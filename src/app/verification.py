@@ -1,0 +1,74 @@
+"""What was proven about published Secrets, in memory: a restart proves it again."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Hashable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from ..controller import ObjectKey
+
+LOGIN_VALID_SECONDS: Final = 3600.0
+"""A login that worked counts for about an hour; the bulk catalog check covers the time between."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoginProof:
+    """What a login was made with: another Secret version or endpoint needs another login."""
+
+    secret_version: str
+    host: str
+    port: int
+    ca: str
+
+
+class VerifiedLogins:
+    """Remembers which login worked when, by the UID of the object."""
+
+    def __init__(self, now: Callable[[], float], chance: random.Random) -> None:
+        self._now = now
+        self._chance = chance
+        self._proven: dict[str, tuple[LoginProof, float]] = {}
+
+    def proven(self, uid: str, proof: LoginProof) -> bool:
+        """Return whether exactly this login worked lately."""
+        found = self._proven.get(uid)
+        return found is not None and found[0] == proof and self._now() < found[1]
+
+    def remember(self, uid: str, proof: LoginProof) -> None:
+        """Remember a login that worked just now, for an hour give or take a tenth."""
+        valid = LOGIN_VALID_SECONDS * self._chance.uniform(0.9, 1.1)
+        self._proven[uid] = (proof, self._now() + valid)
+
+    def forget(self, uid: str) -> None:
+        """Forget an object: the next look logs in again."""
+        self._proven.pop(uid, None)
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedSecret:
+    """A Secret as we wrote or read it last."""
+
+    namespace: str
+    name: str
+    resource_version: str
+
+
+class PublishedSecrets:
+    """Which Secret each object publishes, so that a sweep sees a deleted or edited one."""
+
+    def __init__(self) -> None:
+        self._secrets: dict[Hashable, tuple[ObjectKey, PublishedSecret]] = {}
+
+    def record(self, kind: str, key: ObjectKey, secret: PublishedSecret) -> None:
+        """Remember the Secret of an object."""
+        self._secrets[kind, key] = (key, secret)
+
+    def forget(self, kind: str, key: ObjectKey) -> None:
+        """Forget the Secret of an object that is gone."""
+        self._secrets.pop((kind, key), None)
+
+    def of_kind(self, kind: str) -> Iterator[tuple[ObjectKey, PublishedSecret]]:
+        """Iterate over a copy, so that records may change meanwhile."""
+        yield from [v for k, v in self._secrets.items() if isinstance(k, tuple) and k[0] == kind]

@@ -1,0 +1,45 @@
+"""Makes the backends that the configuration names; one that cannot be used says why and no more."""
+
+from __future__ import annotations
+
+from ..backends import Backend, BackendContext, KubeApi, Unavailable, registry
+from ..controller import Client
+from .cluster_id import resolve_cluster_id
+from .config import Config, backend_options
+from .errors import ConfigError
+from .kube import ClientKubeApi
+from .placement import Backends
+
+
+async def prepare_backends(config: Config, client: Client) -> Backends:
+    """Make every backend that the configuration names.
+
+    Raises:
+        ConfigError: the cluster id cannot be had; without it nothing could be marked as ours.
+    """
+    cluster_id = await resolve_cluster_id(config, client)
+    kube = ClientKubeApi(client)
+    names = {config.backend, *config.allowed_backends, *config.backends}
+    made = {name: _make(config, name, kube, cluster_id) for name in sorted(names)}
+    return Backends(config, made, cluster_id)
+
+
+def _make(config: Config, name: str, kube: KubeApi, cluster_id: str) -> Backend | Unavailable:
+    """Make one backend; a wrong option disables this one and leaves the others alone."""
+    try:
+        factory = registry.factory(name)
+        options = backend_options(config, name, factory.options)
+        allowed = config.extensions.allowed
+        return factory(
+            BackendContext(
+                name=name,
+                options=options,
+                kube=kube,
+                cluster_id=cluster_id,
+                extensions_allowed=None if allowed is None else frozenset(allowed),
+            )
+        )
+    except ConfigError as error:
+        return Unavailable(f"backend {name!r} cannot be used: {'; '.join(error.problems)}")
+    except Unavailable as error:
+        return error
