@@ -59,11 +59,17 @@ class BucketLimiter(Generic[K]):
 
     def when(self, item: K) -> float:
         """Reserve a token and return the seconds until it is there."""
-        now = self._now()
-        elapsed = 0.0 if self._updated is None else now - self._updated
-        self._updated = now
-        self._tokens = min(self._burst, self._tokens + elapsed * self._rate) - 1.0
+        self._refill()
+        self._tokens -= 1.0
         return max(0.0, -self._tokens / self._rate)
+
+    def take(self) -> bool:
+        """Take a token if there is one now, and say whether there was."""
+        self._refill()
+        if self._tokens < 1.0:
+            return False
+        self._tokens -= 1.0
+        return True
 
     def forget(self, item: K) -> None:
         """Do nothing: tokens belong to no item."""
@@ -71,6 +77,12 @@ class BucketLimiter(Generic[K]):
     def failures(self, item: K) -> int:
         """Return 0: the bucket does not know items."""
         return 0
+
+    def _refill(self) -> None:
+        now = self._now()
+        elapsed = 0.0 if self._updated is None else now - self._updated
+        self._updated = now
+        self._tokens = min(self._burst, self._tokens + elapsed * self._rate)
 
 
 class MaxOfLimiter(Generic[K]):

@@ -1,0 +1,258 @@
+"""Records events about objects, for ``kubectl describe`` and ``kubectl events``.
+
+Recording never blocks and never fails: a queue takes the event, a task of its own writes it, and
+what cannot be written is dropped with a log line. An event that repeats is not written again but
+becomes a series: the second occurrence says so, later ones are counted here and written now and
+then. A spam filter limits what one object can cause.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import socket
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from ._clock import WallClock, loop_time, wall_time
+from .client.api import Client
+from .client.patch import MergePatch
+from .errors import AlreadyExists, ApiError, ControllerError, NotFound
+from .protocols import Now
+from .ratelimit import BucketLimiter
+from .types import EVENTS, JsonObject, ObjectKey, ObjectReference
+
+logger = logging.getLogger(__name__)
+
+QUEUE_LIMIT: Final = 1000
+"""Writes that wait; more than that means that nobody will read them all."""
+KNOWN_LIMIT: Final = 4096
+"""Series and spam filters that are remembered; the least recently used goes first."""
+NOTE_LIMIT: Final = 1024
+"""Bytes of a message that the API server accepts."""
+NAME_LIMIT: Final = 253
+"""Characters of an object name."""
+FIELD_LIMIT: Final = 128
+"""Characters of reason, action, reporting controller and instance."""
+REFRESH_SECONDS: Final = 1800.0
+"""How often a lasting series is written: before the server's usual hour of keeping events."""
+IDLE_SECONDS: Final = 360.0
+"""A series that had no occurrence for so long is written a last time and forgotten."""
+SWEEP_SECONDS: Final = 60.0
+SPAM_BURST: Final = 25
+SPAM_RATE: Final = 1 / 300
+"""One object may cause 25 events of a type at once, then one every five minutes."""
+WRITE_TRIES: Final = 12
+WRITE_PAUSE: Final = 10.0
+"""Twelve tries ten seconds apart outlast the restart of an API server."""
+
+_Key = tuple[ObjectReference, str, str, str]
+
+
+@dataclass(slots=True)
+class _Series:
+    """What is known of one event that may repeat."""
+
+    key: _Key
+    name: str
+    first: datetime
+    last: datetime
+    # loop time of the last occurrence and of the last write
+    seen: float
+    written: float
+    count: int = 1
+    # the count that the API server knows; 0 before the first write
+    stored: int = 0
+    # waits in the queue
+    queued: bool = False
+
+
+class EventRecorder:
+    """An :class:`~.protocols.EventSink` over ``events.k8s.io``."""
+
+    def __init__(
+        self,
+        client: Client,
+        *,
+        controller: str,
+        instance: str = "",
+        now: Now = loop_time,
+        wall: WallClock = wall_time,
+        rand: Callable[[], float] = random.random,
+    ) -> None:
+        self._client = client
+        self._controller = controller[:FIELD_LIMIT]
+        self._instance = (instance or socket.gethostname() or controller)[:FIELD_LIMIT]
+        self._now = now
+        self._wall = wall
+        self._rand = rand
+        self._queue: asyncio.Queue[_Series] = asyncio.Queue(QUEUE_LIMIT)
+        # least recently used first
+        self._known: OrderedDict[_Key, _Series] = OrderedDict()
+        self._spam: OrderedDict[tuple[ObjectReference, str], BucketLimiter[str]] = OrderedDict()
+        self._dropped = 0
+
+    def event(self, about: ObjectReference, type_: str, reason: str, message: str) -> None:
+        """Record an event; ``type_`` is ``Normal`` or ``Warning``."""
+        key = (about, type_, reason[:FIELD_LIMIT], _cut(message))
+        series = self._known.get(key)
+        now = self._now()
+        if series is None:
+            if self._is_spam(about, type_):
+                return
+            moment = self._wall()
+            series = _Series(key, self._name(about, moment), moment, moment, now, now)
+            self._known[key] = series
+            if len(self._known) > KNOWN_LIMIT:
+                self._known.popitem(last=False)
+            self._enqueue(series)
+            return
+        self._known.move_to_end(key)
+        series.count += 1
+        series.last = self._wall()
+        series.seen = now
+        if series.count == 2:
+            self._enqueue(series)
+
+    async def run(self) -> None:
+        """Write until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._write_all(), name="write events")
+            tasks.create_task(self._sweep(), name="refresh event series")
+
+    async def flush(self) -> None:
+        """Wait until everything recorded so far was written or dropped; needs :meth:`run`."""
+        await self._queue.join()
+
+    async def _write_all(self) -> None:
+        while True:
+            series = await self._queue.get()
+            series.queued = False
+            try:
+                await self._write(series)
+            finally:
+                self._queue.task_done()
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            now = self._now()
+            for series in tuple(self._known.values()):
+                idle = now - series.seen >= IDLE_SECONDS
+                if idle:
+                    del self._known[series.key]
+                if series.count != series.stored and (
+                    idle or now - series.written >= REFRESH_SECONDS
+                ):
+                    self._enqueue(series)
+
+    async def _write(self, series: _Series) -> None:
+        for attempt in range(1, WRITE_TRIES + 1):
+            try:
+                await self._send(series)
+            except ApiError as error:
+                logger.warning("event %s is dropped: %s", series.name, error)
+                return
+            except ControllerError as error:
+                if attempt == WRITE_TRIES:
+                    logger.warning("event %s is dropped: %s", series.name, error)
+                    return
+                # jitter: replicas that lost the same server do not come back in step
+                await asyncio.sleep(WRITE_PAUSE * (0.75 + self._rand() / 2))
+            else:
+                return
+
+    async def _send(self, series: _Series) -> None:
+        count = series.count
+        series.written = self._now()
+        namespace = _namespace(series.key[0])
+        if series.stored:
+            state = {"count": count, "lastObservedTime": _micro_time(series.last)}
+            try:
+                await self._client.patch(
+                    EVENTS, ObjectKey(namespace, series.name), MergePatch({"series": state})
+                )
+            except NotFound:
+                # the server forgot it; the next occurrence begins a new one
+                self._known.pop(series.key, None)
+        else:
+            try:
+                await self._client.create(EVENTS, self._render(series), namespace=namespace)
+            except AlreadyExists:
+                # no name is made twice: an earlier try got through, its answer did not
+                logger.debug("event %s was written already", series.name)
+        series.stored = count
+
+    def _render(self, series: _Series) -> JsonObject:
+        about, type_, reason, note = series.key
+        event: JsonObject = {
+            "apiVersion": EVENTS.api_version,
+            "kind": EVENTS.kind,
+            "metadata": {"name": series.name, "namespace": _namespace(about)},
+            "eventTime": _micro_time(series.first),
+            "reportingController": self._controller,
+            "reportingInstance": self._instance,
+            "action": reason,
+            "reason": reason,
+            "type": type_,
+            "note": note,
+            "regarding": {
+                "apiVersion": about.api_version,
+                "kind": about.kind,
+                "namespace": about.namespace,
+                "name": about.name,
+                "uid": about.uid,
+            },
+        }
+        if series.count > 1:
+            event["series"] = {
+                "count": series.count,
+                "lastObservedTime": _micro_time(series.last),
+            }
+        return event
+
+    def _enqueue(self, series: _Series) -> None:
+        if series.queued:
+            return
+        try:
+            self._queue.put_nowait(series)
+        except asyncio.QueueFull:
+            self._dropped += 1
+            if self._dropped & (self._dropped - 1) == 0:  # at 1, 2, 4, 8, …: not a line for each
+                logger.warning("event queue is full, %d events dropped so far", self._dropped)
+        else:
+            series.queued = True
+
+    def _is_spam(self, about: ObjectReference, type_: str) -> bool:
+        key = (about, type_)
+        limiter = self._spam.get(key)
+        if limiter is None:
+            limiter = self._spam[key] = BucketLimiter(SPAM_RATE, SPAM_BURST, now=self._now)
+            if len(self._spam) > KNOWN_LIMIT:
+                self._spam.popitem(last=False)
+        self._spam.move_to_end(key)
+        return not limiter.take()
+
+    def _name(self, about: ObjectReference, moment: datetime) -> str:
+        # the time makes it unique in time, the random part among replicas
+        suffix = f".{int(moment.timestamp() * 1e6):x}{int(self._rand() * 0xFFFF):04x}"
+        return about.name[: NAME_LIMIT - len(suffix)].rstrip(".-") + suffix
+
+
+def _namespace(about: ObjectReference) -> str:
+    return about.namespace or "default"
+
+
+def _micro_time(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _cut(message: str) -> str:
+    raw = message.encode()
+    return (
+        message if len(raw) <= NOTE_LIMIT else raw[: NOTE_LIMIT - 3].decode(errors="ignore") + "…"
+    )
