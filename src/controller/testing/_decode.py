@@ -1,0 +1,202 @@
+"""From the bytes of a request to an object: syntax, unknown and duplicate fields, types."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from ..types import JsonObject, Resource
+from . import _meta
+from ._kinds import Kind
+from ._prune import prune
+from ._schema import validate
+from ._status import (
+    Cause,
+    StatusError,
+    bad_request,
+    invalid_object,
+    invalid_options,
+    invalid_value,
+    unsupported,
+    unsupported_media,
+)
+
+IGNORE: Final = "Ignore"
+WARN: Final = "Warn"
+STRICT: Final = "Strict"
+BODY_TYPES: Final = ("application/json", "application/yaml", "application/vnd.kubernetes.protobuf")
+
+_GO_TYPES: Final = {"integer": "int64", "boolean": "bool", "array": "[]interface {}"}
+_GO_VALUES: Final = {"integer": "number", "boolean": "bool"}
+
+
+@dataclass(slots=True)
+class Decoded:
+    """An object as it came, and what is to be said about it."""
+
+    obj: JsonObject
+    duplicates: list[str] = field(default_factory=list)
+
+
+def field_validation(query: Mapping[str, str], options: str) -> str:
+    """Return the level that a request asks for; servers warn unless told otherwise."""
+    level = query.get("fieldValidation") or WARN
+    if level not in (IGNORE, WARN, STRICT):
+        allowed = ("", IGNORE, STRICT, WARN)
+        raise invalid_options(options, unsupported("fieldValidation", level, allowed))
+    return level
+
+
+def decode_json(body: bytes) -> Any:
+    """Decode JSON, or raise ValueError."""
+    return json.loads(body)
+
+
+def decode_body(body: bytes | None, content_type: str, resource: Resource) -> Decoded:
+    """Decode the object of a create or update.
+
+    Errors: 415 for a media type that is not spoken, 400 for what does not parse.
+    """
+    media = content_type.split(";")[0].strip() or "application/json"
+    if media not in BODY_TYPES[:2]:
+        raise unsupported_media(BODY_TYPES)
+    duplicates: list[str] = []
+    try:
+        if media == "application/yaml":
+            value = load_yaml(body or b"")
+        else:
+            value = _with_duplicates(body or b"", duplicates)
+    except ValueError as error:
+        shown = (body or b"<empty>").decode(errors="replace")
+        raise bad_request(
+            f"the object provided is unrecognized (must be of type {resource.kind}): couldn't get "
+            f"version/kind; json parse error: {error} ({shown[:64]})"
+        ) from error
+    if not isinstance(value, dict):
+        raise bad_request(
+            f"the object provided is unrecognized (must be of type {resource.kind}): couldn't get "
+            "version/kind; json parse error: json: cannot unmarshal array into Go value"
+        )
+    return Decoded(value, duplicates)
+
+
+def load_yaml(body: bytes) -> Any:
+    """Decode YAML (JSON included); PyYAML is only loaded by those who send it."""
+    import yaml
+
+    try:
+        return yaml.safe_load(body)
+    except yaml.YAMLError as error:
+        raise ValueError(str(error)) from error
+
+
+class _Pairs(dict[str, Any]):
+    """An object that remembers which of its keys came twice."""
+
+    twice: tuple[str, ...] = ()
+
+
+def _with_duplicates(body: bytes, duplicates: list[str]) -> Any:
+    def build(pairs: list[tuple[str, Any]]) -> JsonObject:
+        built = _Pairs(pairs)
+        if len(built) < len(pairs):
+            names = [name for name, _ in pairs]
+            built.twice = tuple(sorted({name for name in names if names.count(name) > 1}))
+        return built
+
+    value = json.loads(body, object_pairs_hook=build)
+    return _plain(value, "", duplicates)
+
+
+def _plain(value: Any, path: str, duplicates: list[str]) -> Any:
+    if isinstance(value, list):
+        return [_plain(item, f"{path}[{at}]", duplicates) for at, item in enumerate(value)]
+    if not isinstance(value, _Pairs):
+        return value
+    start = f"{path}." if path else ""
+    duplicates += [f"{start}{name}" for name in value.twice]
+    return {key: _plain(item, f"{start}{key}", duplicates) for key, item in value.items()}
+
+
+def settle(decoded: Decoded, kind: Kind, level: str) -> tuple[JsonObject, list[str]]:
+    """Check types, drop unknown fields, and return the object with the warnings about it.
+
+    Errors: 400 for a wrong apiVersion or a built-in field of a wrong type, and in Strict for
+    every unknown or duplicate field; 422 for a wrong kind.
+    """
+    obj = decoded.obj
+    _check_type_meta(obj, kind)
+    problems = [f'duplicate field "{path}"' for path in decoded.duplicates]
+    meta_lost = _settle_metadata(obj, kind.resource)
+    if kind.schema is not None:
+        if not kind.custom:
+            _check_types(obj, kind.schema, kind.resource, kind.resource.kind)
+        problems += [f'unknown field "{path}"' for path in prune(obj, kind.schema)]
+    problems += [f'unknown field "metadata.{path}"' for path in meta_lost]
+    if level == STRICT and problems:
+        raise _unhandled(kind.resource, f"strict decoding error: {', '.join(problems)}")
+    return obj, problems if level == WARN else []
+
+
+def _check_type_meta(obj: JsonObject, kind: Kind) -> None:
+    resource = kind.resource
+    version, name = obj.get("apiVersion", ""), obj.get("kind", "")
+    if not kind.custom:
+        version, name = version or resource.api_version, name or resource.kind
+    if version != resource.api_version:
+        raise bad_request(
+            f"the API version in the data ({version}) does not match the expected API version "
+            f"({resource.api_version})"
+        )
+    if name != resource.kind:
+        wrong = Resource(resource.group, resource.version, resource.plural, name)
+        cause = invalid_value("kind", name, f"must be {resource.kind}")
+        raise invalid_object(wrong, _meta.name_of(obj), [cause])
+    obj["apiVersion"], obj["kind"] = version, name
+
+
+def _settle_metadata(obj: JsonObject, resource: Resource) -> list[str]:
+    meta = obj.get("metadata")
+    if meta is None:
+        obj["metadata"] = meta = {}
+    if not isinstance(meta, dict):
+        raise _mistyped(resource, resource.kind, "metadata", "string", "v1.ObjectMeta")
+    _check_types(meta, _meta.SCHEMA, resource, "ObjectMeta")
+    return prune(meta, _meta.SCHEMA, root=False)
+
+
+def _check_types(value: JsonObject, schema: JsonObject, resource: Resource, where: str) -> None:
+    for cause in validate(value, schema):
+        if cause.reason == "FieldValueTypeInvalid" and '"null"' not in cause.message:
+            _raise_mistyped(cause, resource, where)
+
+
+def _raise_mistyped(cause: Cause, resource: Resource, where: str) -> None:
+    found = cause.message.split('"')[1]
+    wanted = cause.message.split(" must be of type ")[1].split(":")[0]
+    if " " in found or wanted not in ("string", "integer", "boolean", "array", "object", "number"):
+        return
+    path = cause.field.rpartition(".")[0] if _is_map_entry(cause.field) else cause.field
+    raise _mistyped(
+        resource, where, path, _GO_VALUES.get(found, found), _GO_TYPES.get(wanted, wanted)
+    )
+
+
+def _is_map_entry(path: str) -> bool:
+    return path.split(".")[0] in ("labels", "annotations", "data", "stringData", "binaryData")
+
+
+def _mistyped(resource: Resource, where: str, path: str, found: str, wanted: str) -> StatusError:
+    return _unhandled(
+        resource,
+        f"json: cannot unmarshal {found} into Go struct field {where}.{path} of type {wanted}",
+    )
+
+
+def _unhandled(resource: Resource, problem: str) -> StatusError:
+    kind = resource.kind
+    return bad_request(
+        f'{kind} in version "{resource.version}" cannot be handled as a {kind}: {problem}'
+    )

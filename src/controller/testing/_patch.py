@@ -1,0 +1,213 @@
+"""The ways to patch an object: merge, JSON patch, strategic merge and apply.
+
+Each takes the stored object and returns a new one; none knows what the object means. Apply merges
+by the structural schema and records no owners: nothing is ever a conflict, and a field that the
+manifest no longer has stays.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from ..types import JsonObject
+from ._status import StatusError, bad_request
+
+MERGE: Final = "application/merge-patch+json"
+JSON_PATCH: Final = "application/json-patch+json"
+STRATEGIC: Final = "application/strategic-merge-patch+json"
+APPLY: Final = "application/apply-patch+yaml"
+
+_MERGE_KEYS: Final = {"ownerReferences": "uid"}
+"""Lists of the built-in kinds that a strategic merge patch merges by a key."""
+_MERGED_SETS: Final = frozenset({"finalizers"})
+_DIRECTIVES: Final = ("$patch", "$setElementOrder/", "$deleteFromPrimitiveList/", "$retainKeys")
+
+
+def merge_patch(target: Any, patch: Any) -> Any:
+    """Return RFC 7386: null removes, objects merge, everything else replaces."""
+    if not isinstance(patch, dict):
+        return patch
+    merged = dict(target) if isinstance(target, dict) else {}
+    for key, value in patch.items():
+        if value is None:
+            merged.pop(key, None)
+        else:
+            merged[key] = merge_patch(merged.get(key), value)
+    return merged
+
+
+def strategic_merge(target: Any, patch: Any) -> Any:
+    """Return the merge that kubectl uses on built-in kinds: as above, and keyed lists merge."""
+    if not isinstance(patch, dict):
+        return patch
+    if patch.get("$patch") == "replace":
+        return {key: value for key, value in patch.items() if key != "$patch"}
+    merged = dict(target) if isinstance(target, dict) else {}
+    for key, value in patch.items():
+        if key.startswith("$deleteFromPrimitiveList/"):
+            field = key.split("/", 1)[1]
+            merged[field] = [item for item in merged.get(field) or () if item not in value]
+        elif not key.startswith(_DIRECTIVES):
+            _merge_field(merged, key, value)
+    return merged
+
+
+def _merge_field(merged: JsonObject, key: str, value: Any) -> None:
+    old = merged.get(key)
+    if value is None or (isinstance(value, dict) and value.get("$patch") == "delete"):
+        merged.pop(key, None)
+    elif isinstance(value, list) and key in _MERGED_SETS:
+        merged[key] = [*(old or ()), *(item for item in value if item not in (old or ()))]
+    elif isinstance(value, list) and key in _MERGE_KEYS:
+        merged[key] = _merge_list(old or [], value, _MERGE_KEYS[key])
+    else:
+        merged[key] = strategic_merge(old, value)
+
+
+def _merge_list(old: list[JsonObject], new: list[JsonObject], key: str) -> list[JsonObject]:
+    by_key = {item.get(key): item for item in old}
+    for item in new:
+        if item.get("$patch") == "delete":
+            by_key.pop(item.get(key), None)
+        else:
+            by_key[item.get(key)] = strategic_merge(by_key.get(item.get(key)), item)
+    return list(by_key.values())
+
+
+def apply_merge(target: Any, patch: Any, schema: JsonObject) -> Any:
+    """Return the merge of an apply: maps and keyed lists by the schema, the rest replaced."""
+    if isinstance(patch, dict) and schema.get("x-kubernetes-map-type") != "atomic":
+        merged = dict(target) if isinstance(target, dict) else {}
+        for key, value in patch.items():
+            if value is None:
+                merged.pop(key, None)
+            else:
+                merged[key] = apply_merge(merged.get(key), value, _child(schema, key))
+        return merged
+    if isinstance(patch, list) and isinstance(target, list):
+        return _apply_list(target, patch, schema)
+    return patch
+
+
+def _apply_list(target: list[Any], patch: list[Any], schema: JsonObject) -> list[Any]:
+    kind = schema.get("x-kubernetes-list-type")
+    if kind == "set":
+        return [*target, *(item for item in patch if item not in target)]
+    if kind != "map":
+        return patch
+    keys: list[str] = schema.get("x-kubernetes-list-map-keys") or []
+    merged = list(target)
+    for item in patch:
+        same = [at for at, old in enumerate(merged) if _same_key(old, item, keys)]
+        if same:
+            merged[same[0]] = apply_merge(merged[same[0]], item, schema.get("items") or {})
+        else:
+            merged.append(item)
+    return merged
+
+
+def _same_key(one: JsonObject, other: JsonObject, keys: list[str]) -> bool:
+    return all(one.get(key) == other.get(key) for key in keys)
+
+
+def _child(schema: JsonObject, key: str) -> JsonObject:
+    properties = schema.get("properties") or {}
+    if key in properties:
+        found: JsonObject = properties[key]
+        return found
+    additional = schema.get("additionalProperties")
+    return additional if isinstance(additional, dict) else {}
+
+
+def json_patch(target: Any, operations: Any) -> Any:
+    """Return RFC 6902 with the server's leniencies: replace adds what an object lacks.
+
+    Errors: 422 for an operation that fails, a failed test included; 400 for what is no patch.
+    """
+    if not isinstance(operations, list):
+        raise bad_request(
+            "error decoding patch: json: cannot unmarshal object into Go value of type "
+            "[]handlers.jsonPatchOp"
+        )
+    root = {"": target}
+    for operation in operations:
+        try:
+            _operate(root, operation)
+        except (KeyError, IndexError, ValueError, TypeError) as error:
+            raise refused() from error
+    return root[""]
+
+
+def refused() -> StatusError:
+    """422 of a JSON patch: the server says no more than this."""
+    message = "the server rejected our request due to an error in our request"
+    return StatusError(422, "Invalid", message, {})
+
+
+def _operate(root: JsonObject, operation: JsonObject) -> None:
+    name = operation["op"]
+    parent, last = _resolve(root, operation["path"])
+    if name == "test":
+        _test(parent, last, operation.get("value"))
+    elif name == "remove":
+        _remove(parent, last)
+    elif name == "add":
+        _add(parent, last, operation["value"])
+    elif name == "replace":
+        _replace(parent, last, operation["value"])
+    elif name in ("copy", "move"):
+        source, at = _resolve(root, operation["from"])
+        value = source[_index(source, at)]
+        if name == "move":
+            _remove(source, at)
+        _add(parent, last, value)
+    else:
+        raise ValueError(name)
+
+
+def _resolve(root: JsonObject, path: str) -> tuple[Any, str]:
+    """Return the container of a path and the last step; the containers are fresh copies."""
+    steps = [step.replace("~1", "/").replace("~0", "~") for step in path.split("/")]
+    parent: Any = root
+    for step in steps[:-1]:
+        at = _index(parent, step)
+        child = parent[at]
+        parent[at] = dict(child) if isinstance(child, dict) else list(child)
+        parent = parent[at]
+    return parent, steps[-1]
+
+
+def _index(container: Any, step: str) -> Any:
+    if not isinstance(container, list):
+        return step
+    if not step.isdigit():
+        raise ValueError(step)
+    return int(step)
+
+
+def _test(parent: Any, last: str, expected: Any) -> None:
+    try:
+        found = parent[_index(parent, last)]
+    except KeyError:
+        found = None
+    if found != expected or isinstance(found, bool) is not isinstance(expected, bool):
+        raise ValueError(last)
+
+
+def _remove(parent: Any, last: str) -> None:
+    del parent[_index(parent, last)]
+
+
+def _add(parent: Any, last: str, value: Any) -> None:
+    if not isinstance(parent, list):
+        parent[last] = value
+    elif last == "-":
+        parent.append(value)
+    elif (at := _index(parent, last)) <= len(parent):
+        parent.insert(at, value)
+    else:
+        raise IndexError(last)
+
+
+def _replace(parent: Any, last: str, value: Any) -> None:
+    parent[_index(parent, last)] = value
