@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema, core_schema
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 RULES: Final = "x-kubernetes-validations"
 PRESERVE: Final = "x-kubernetes-preserve-unknown-fields"
@@ -73,7 +73,7 @@ class Format:
 
     def _checked(self, value: str) -> str:
         if len(value) > self.max_length or not re.fullmatch(self.pattern, value):
-            raise ValueError(self.message)
+            raise PydanticCustomError("format", "{message}", {"message": self.message})
         return value
 
 
