@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import partial
 from typing import TypeAlias
 
 from ._harness import (
@@ -91,9 +92,7 @@ async def check_a_foreign_database_is_left_alone(harness: Harness) -> None:
     await _expect_conflict(lambda: backend.create_or_update_user(thief.ref, thief.role))
     await _expect_conflict(lambda: backend.update_user_password(thief.ref, thief.role))
     for policy in (Policy.DELETE, Policy.RETAIN):
-        await _expect_conflict(
-            lambda policy=policy: backend.delete_database(thief.ref, Present(before), policy)
-        )
+        await _expect_conflict(partial(backend.delete_database, thief.ref, Present(before), policy))
     await _expect_conflict(lambda: backend.delete_user(thief.ref))
     after = await backend.observe_database(case.ref)
     expect(after == Present(before), f"the database is {after} after a stranger's calls")
@@ -164,7 +163,7 @@ async def check_names_up_to_the_limit_work(harness: Harness) -> None:
         await converge_database(harness, case)
         await _expect_login(case, case.role, LoginResult.PRIMARY)
         await _delete(harness, case, Policy.DELETE)
-        await complete(harness, lambda case=case: harness.backend.delete_user(case.ref))
+        await complete(harness, partial(harness.backend.delete_user, case.ref))
     case = await database_case(harness, name=seed.ljust(64, "x"))
     await _expect_rejected(harness, case)
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from ..crds import DatabaseSpec, ServerSpec
+from .errors import Rejected
 from .protocol import (
     AdminLogin,
     Backend,
@@ -25,6 +26,7 @@ from .protocol import (
     Password,
     Pending,
     Present,
+    Refused,
     ServerRef,
     ServerState,
 )
@@ -148,6 +150,9 @@ async def converge_database(harness: Harness, case: DatabaseCase) -> DatabaseSta
     for _ in range(STEPS):
         observed = await backend.observe_database(case.ref)
         changes = backend.plan_database(case.ref, case.desired, observed)
+        for change in changes:
+            if isinstance(change, Refused):
+                raise Rejected(change.field, change.message)
         if isinstance(observed, Present) and not changes:
             return observed.state
         outcome = await backend.create_or_update_database(case.ref, changes)

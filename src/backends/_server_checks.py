@@ -16,7 +16,7 @@ from ._harness import (
     stranger,
 )
 from .errors import Conflict, Rejected, Unknown
-from .protocol import Absent, Credentials, Done, Observed, Policy, Present, ServerState
+from .protocol import Absent, Credentials, Done, Observed, Outcome, Policy, Present, ServerState
 from .sql.login import LoginResult, check_login
 
 
@@ -203,7 +203,7 @@ async def _delete(harness: Harness, case: ServerCase, policy: Policy) -> None:
     """Delete by a policy, looking again before each call as the operator does."""
     backend = harness.backend
 
-    async def step() -> object:
+    async def step() -> Outcome:
         return await backend.delete_server(case.ref, await backend.observe_server(case.ref), policy)
 
     await complete(harness, step)

@@ -21,6 +21,7 @@ from typing import Any, Final, LiteralString
 
 import psycopg
 from psycopg import pq, sql
+from psycopg.conninfo import make_conninfo
 
 from ..protocol import AdminLogin, Credentials, Endpoint
 from .errors import connect_error, translated
@@ -116,7 +117,9 @@ async def open_connection(
         values = parameters(endpoint, login, dbname, ca_file)
         async with asyncio.timeout(CONNECT_SECONDS):  # libpq's own counts per address
             return await psycopg.AsyncConnection.connect(
-                "", autocommit=True, prepare_threshold=None, options=options, **values
+                make_conninfo(**values, options=options),
+                autocommit=True,
+                prepare_threshold=None,
             )
 
 
@@ -205,9 +208,11 @@ class Session:
 
     def _cut(self) -> None:
         """Make libpq see the end of the stream: the waiting statement fails at once."""
-        with contextlib.suppress(psycopg.Error, OSError):  # closed by then: nobody waits
-            with socket.socket(fileno=os.dup(self._connection.fileno())) as wire:
-                wire.shutdown(socket.SHUT_RDWR)
+        with (
+            contextlib.suppress(psycopg.Error, OSError),  # closed by then: nobody waits
+            socket.socket(fileno=os.dup(self._connection.fileno())) as wire,
+        ):
+            wire.shutdown(socket.SHUT_RDWR)
 
 
 @contextlib.asynccontextmanager

@@ -1,0 +1,97 @@
+"""Databases: made for a role of ours, and dropped only while it owns them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import psycopg
+from psycopg import errors as pg
+from psycopg import sql
+
+from ..errors import Rejected, Unknown
+from ..protocol import DatabaseRef
+from .catalog import DatabaseFacts, read_catalog
+from .connection import Session, statements
+from .errors import is_duplicate, translate
+from .offer import Locale, Offer
+from .state import CreateDatabase
+
+_ICU: Final = "i"
+
+
+async def create_database(
+    session: Session, database: DatabaseRef, change: CreateDatabase, offer: Offer | None
+) -> None:
+    """Create the database, owned by the role of the same name; harmless if it exists by now.
+
+    ``template0`` is the only template that takes any encoding and locale. ``offer`` is needed
+    where a collation is asked for.
+    """
+    locale = offer.locale(change.collation, change.encoding) if change.collation and offer else None
+    name = sql.Identifier(database.external_name)
+    statement = sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE template0{}{}").format(
+        name, name, _encoding(change.encoding), _locale(locale)
+    )
+    try:
+        await session.attempt(statement)
+    except psycopg.Error as error:
+        if is_duplicate(error):
+            return  # whose it is shows when it is read again
+        raise _refused(error, database, change, offer) from error
+
+
+def _encoding(name: str) -> sql.Composable:
+    return sql.SQL(" ENCODING {}").format(sql.Literal(name)) if name else sql.SQL("")
+
+
+def _locale(locale: Locale | None) -> sql.Composable:
+    if locale is None:
+        return sql.SQL("")
+    name = sql.Literal(locale.name)
+    if locale.provider == _ICU:
+        return sql.SQL(" LOCALE_PROVIDER icu ICU_LOCALE {}").format(name)
+    return sql.SQL(" LC_COLLATE {} LC_CTYPE {}").format(name, name)
+
+
+def _refused(
+    error: psycopg.Error, database: DatabaseRef, change: CreateDatabase, offer: Offer | None
+) -> Exception:
+    """Say which field of the spec the server did not like."""
+    doing = f"cannot create database {database.external_name!r}"
+    if change.encoding and isinstance(error, pg.UndefinedObject):
+        return Rejected(
+            "database.charset", f"the server has no encoding {change.encoding!r}: use UTF8"
+        )
+    if change.collation and offer and isinstance(error, pg.WrongObjectType):
+        return Rejected("database.collation", offer.no_locale(change.collation))
+    field = "database.collation" if change.collation else "database.charset"
+    return translate(error, doing, field)
+
+
+async def take_database(session: Session, database: DatabaseRef) -> None:
+    """Make our role the owner of an existing database; what is in it keeps its owners."""
+    name = sql.Identifier(database.external_name)
+    await session.execute(
+        sql.SQL("ALTER DATABASE {} OWNER TO {}").format(name, name),
+        doing=f"cannot take over database {database.external_name!r}",
+    )
+
+
+async def drop_database(session: Session, facts: DatabaseFacts) -> None:
+    """Drop a database with whatever sessions are in it, and prove that it is gone.
+
+    First nobody new may come in; a session that comes in between is ended by ``FORCE``. The owner
+    may have made it a template to keep it from being dropped.
+    """
+    name, role = sql.Identifier(facts.name), sql.Identifier(facts.role)
+    parts = [sql.SQL("REVOKE CONNECT ON DATABASE {} FROM PUBLIC, {}").format(name, role)]
+    if facts.template:
+        parts.append(sql.SQL("ALTER DATABASE {} IS_TEMPLATE false").format(name))
+    doing = f"cannot drop database {facts.name!r}"
+    await session.execute(statements(parts), doing=doing)
+    # by itself: DROP DATABASE cannot be in a transaction, not even in an implicit one
+    await session.execute(
+        sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name), doing=doing
+    )
+    if facts.name in (await read_catalog(session, [facts.name])).databases:
+        raise Unknown(f"database {facts.name!r} is still there after it was dropped")

@@ -1,0 +1,58 @@
+"""Extensions, created in the database that asks for them.
+
+An extension that is no longer listed stays: dropping it would drop the columns that use it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import psycopg
+from psycopg import errors as pg
+from psycopg import sql
+
+from ..errors import BackendError, Rejected
+from .connection import Session
+from .errors import translate
+from .offer import ExtensionOffer, Offer
+
+FIELD: Final = "database.extensions"
+
+
+async def create_extensions(session: Session, names: Sequence[str], offer: Offer) -> None:
+    """Create extensions in the session's database, each after what it requires.
+
+    All that can be created are; then the first refusal is raised as ``Rejected``.
+    """
+    refusals: list[BackendError] = [
+        Rejected(FIELD, f"extension {name!r} is refused: the server does not have it installed")
+        for name in names
+        if name not in offer.extensions
+    ]
+    for extension in offer.ordered(names):
+        try:
+            await session.attempt(_create(extension))
+        except psycopg.Error as error:
+            refusals.append(_refusal(error, extension))
+            if not session.usable:
+                break
+    if refusals:
+        raise refusals[0]
+
+
+def _create(extension: ExtensionOffer) -> sql.Composed:
+    # the pinned search_path begins with pg_catalog, which is not where a tenant's extension goes
+    schema = sql.SQL("") if extension.schema else sql.SQL(" SCHEMA public")
+    return sql.SQL("CREATE EXTENSION IF NOT EXISTS {}{}").format(
+        sql.Identifier(extension.name), schema
+    )
+
+
+def _refusal(error: psycopg.Error, extension: ExtensionOffer) -> BackendError:
+    doing = f"extension {extension.name!r} is refused"
+    if isinstance(error, pg.InsufficientPrivilege):
+        return Rejected(FIELD, f"{doing}: the admin of the server may not create it")
+    if isinstance(error, pg.UndefinedObject) and extension.requires:
+        return Rejected(FIELD, f"{doing}: list {', '.join(extension.requires)} as well")
+    return translate(error, doing, FIELD)

@@ -1,0 +1,170 @@
+"""One view of a server, shared by all reconciles of its databases.
+
+A thousand databases are read by one round trip: whoever asks first reads for all, and the others
+take what was read up to :data:`TTL_SECONDS` ago. A name that we wrote to since then is read anew.
+Waiting for somebody else's read is short: on a server that hangs, the worker goes on elsewhere
+and comes again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from psycopg import sql
+
+from ..errors import Busy, Unknown
+from .catalog import Catalog, DatabaseFacts, read_catalog
+from .connection import describe, statements
+from .offer import Offer, read_offer
+from .pool import Pool, come_again
+
+TTL_SECONDS: Final = 1.0
+"""How old a shared view may be: a burst of reconciles is much shorter, a person much slower."""
+WAIT_SECONDS: Final = 1.0
+"""How long a reconcile waits for another one's read, which usually takes milliseconds."""
+OFFER_SECONDS: Final = 600.0
+"""How long extensions and locales are kept: they change when packages are installed."""
+INSIDE_SECONDS: Final = (2700.0, 4500.0)
+"""How long the look into a database is kept: about an hour, spread so that they do not meet."""
+
+_INSIDE: Final = (
+    sql.SQL("SELECT e.extname::text FROM pg_catalog.pg_extension e"),
+    sql.SQL("""
+SELECT pg_catalog.pg_get_userbyid(n.nspowner)::text, pg_catalog.pg_has_role(n.nspowner, 'USAGE')
+FROM pg_catalog.pg_namespace n WHERE n.nspname = 'public'
+"""),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Inside:
+    """What only a session in the database itself can see.
+
+    ``public_owner`` is the role that owns the schema ``public``, empty where there is no such
+    schema; ``public_held`` is whether the admin may change that.
+    """
+
+    extensions: frozenset[str]
+    public_owner: str
+    public_held: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A catalog and when its reading began; writes before that moment are in it."""
+
+    began: float
+    catalog: Catalog
+
+
+class Observer:
+    """The shared view of one server.
+
+    Invariants: at most one read of the whole catalog is under way; ``_written`` holds names whose
+    last write is younger than the read in ``_last``.
+    """
+
+    def __init__(self, pool: Pool, *, now: Callable[[], float], ttl: float = TTL_SECONDS) -> None:
+        self._pool = pool
+        self._now = now
+        self._ttl = ttl
+        self._last: _Read | None = None
+        self._flight: asyncio.Task[_Read] | None = None
+        self._slow = False  # somebody waited in vain for the read that is under way
+        self._written: dict[str, float] = {}
+        self._offer: tuple[float, Offer] | None = None
+        self._insides: dict[int, tuple[float, Inside]] = {}
+
+    def touch(self, name: str, oid: int = 0) -> None:
+        """Note that we wrote to the database or role ``name``: the next look reads it anew."""
+        self._written[name] = self._now()
+        self._insides.pop(oid, None)
+
+    async def catalog(self, name: str) -> Catalog:
+        """Return a view in which ``name`` is as new as our last write to it."""
+        while True:
+            if self._last is not None and self._fresh(self._last, name):
+                return self._last.catalog
+            began_late = self._flight is None
+            read = await self._join()
+            if began_late:
+                return read.catalog  # it began after this call did, whatever was written since
+
+    async def offer(self) -> Offer:
+        """Return what the server offers; read at most every :data:`OFFER_SECONDS`."""
+        if self._offer is None or self._now() >= self._offer[0]:
+            async with self._pool.session() as session:
+                self._offer = (self._now() + OFFER_SECONDS, await read_offer(session))
+        return self._offer[1]
+
+    async def inside(self, database: DatabaseFacts) -> Inside:
+        """Return what is in a database; kept for about an hour or until we write to it."""
+        known = self._insides.get(database.oid)
+        if known is not None and self._now() < known[0]:
+            return known[1]
+        async with self._pool.session(database.name) as session:
+            extensions, public = await session.execute(
+                statements(_INSIDE), doing=f"cannot look into database {database.name!r}"
+            )
+        owner, held = public[0] if public else ("", False)
+        inside = Inside(frozenset(name for (name,) in extensions), owner, held)
+        keep = random.uniform(*INSIDE_SECONDS)  # noqa: S311 - spreads load, protects nothing
+        self._insides[database.oid] = (self._now() + keep, inside)
+        return inside
+
+    def close(self) -> None:
+        """End the read that is under way."""
+        if self._flight is not None:
+            self._flight.cancel()
+
+    def _fresh(self, read: _Read, name: str) -> bool:
+        young = self._now() - read.began < self._ttl
+        return young and self._written.get(name, float("-inf")) < read.began
+
+    async def _join(self) -> _Read:
+        """Start the read, or wait a moment for the one that is under way."""
+        if self._flight is None:
+            self._slow = False
+            self._flight = asyncio.get_running_loop().create_task(
+                self._read(), name=f"hybridpg-sql-observe-{describe(self._pool.endpoint)}"
+            )
+            self._flight.add_done_callback(_note_error)
+            return await asyncio.shield(self._flight)
+        if not self._slow:
+            done, _ = await asyncio.wait({self._flight}, timeout=WAIT_SECONDS)
+            if done:
+                return self._flight_result(done.pop())
+            self._slow = True
+        raise Busy(
+            f"server {describe(self._pool.endpoint)} takes long to answer",
+            retry_after=come_again(),
+        )
+
+    @staticmethod
+    def _flight_result(flight: asyncio.Task[_Read]) -> _Read:
+        if flight.cancelled():
+            raise Unknown("the read of the catalogs was cancelled")
+        return flight.result()
+
+    async def _read(self) -> _Read:
+        began = self._now()
+        try:
+            async with self._pool.session() as session:
+                catalog = await read_catalog(session)
+        finally:
+            self._flight = None
+        self._last = _Read(began, catalog)
+        self._written = {name: at for name, at in self._written.items() if at >= began}
+        present = {database.oid for database in catalog.databases.values()}
+        self._insides = {oid: kept for oid, kept in self._insides.items() if oid in present}
+        return self._last
+
+
+def _note_error(flight: asyncio.Task[_Read]) -> None:
+    """Take the error of a read whose caller was cancelled: the next caller reads anew."""
+    if not flight.cancelled():
+        flight.exception()

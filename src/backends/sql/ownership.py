@@ -1,0 +1,68 @@
+"""Whose a role and its database are: decided from the catalog, before every write.
+
+The proof is the comment on the role, which nobody but an administrator can write; the comment on
+a database could be forged by the database's owner. A database is ours where the role of the same
+name is ours and owns it.
+"""
+
+from __future__ import annotations
+
+from ..errors import Conflict
+from ..protocol import DatabaseRef, Owner
+from .catalog import Catalog, RoleFacts
+
+
+def conflict(database: DatabaseRef, owner: Owner | None, what: str) -> Conflict:
+    """Say that ``what`` of this name is somebody else's."""
+    name = database.external_name
+    if owner is None:
+        whose = "was not made for this object"
+    elif owner.retained:
+        whose = f"was kept when {owner.namespace}/{owner.name} was deleted"
+    else:
+        whose = f"belongs to {owner.namespace}/{owner.name}"
+    return Conflict(name, owner, f"{what} {name!r} {whose}")
+
+
+def check_adoption(
+    database: DatabaseRef, owner: Owner | None, *, rights: frozenset[str], is_admin: bool
+) -> None:
+    """Raise ``Conflict`` unless the role may be taken over as its user asked.
+
+    A namespace is the border between tenants, so a mark of another namespace stays; and a role
+    with the rights of an administrator never becomes a tenant's.
+    """
+    if not database.adopt:
+        raise conflict(database, owner, "role")
+    if is_admin or rights:
+        raise Conflict(
+            database.external_name,
+            owner,
+            f"role {database.external_name!r} has the rights of an administrator and cannot be "
+            "adopted: choose another database name",
+        )
+    if owner is not None and owner.namespace != database.owner.namespace:
+        raise Conflict(
+            database.external_name,
+            owner,
+            f"role {database.external_name!r} belongs to namespace {owner.namespace!r} and can "
+            "only be adopted from there",
+        )
+
+
+def our_role(database: DatabaseRef, catalog: Catalog) -> RoleFacts | None:
+    """Return the role if it is ours, None if there is none; raises ``Conflict`` otherwise."""
+    role = catalog.roles.get(database.external_name)
+    if role is None or database.owner.same(role.owner):
+        return role
+    raise conflict(database, role.owner, "role")
+
+
+def check_database(database: DatabaseRef, catalog: Catalog) -> bool:
+    """Return whether the database exists and is ours; raises ``Conflict`` if it is another's."""
+    facts = catalog.databases.get(database.external_name)
+    if facts is None:
+        return False
+    if facts.role != database.external_name:
+        raise conflict(database, None, "database")
+    return True
