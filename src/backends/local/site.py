@@ -1,0 +1,89 @@
+"""What all servers of this machine share, made on first use: folders, authority, our own login."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import Unavailable
+from ..protocol import AdminLogin, Endpoint
+from .account import ENVIRONMENT, Account
+from .claims import Claims, prepare
+from .configuration import published_host
+from .files import PUBLIC, read_text, write_atomic
+from .layout import Layout
+from .options import OPERATOR_ROLE, LocalOptions
+from .tls import Authority
+
+PROBE_SECONDS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """The place where servers live."""
+
+    layout: Layout
+    authority: Authority
+    claims: Claims
+    address: str
+
+    @property
+    def certificate(self) -> Path:
+        """The operator's own certificate, good for every server of this site."""
+        return self.layout.authority / "operator.crt"
+
+    @property
+    def key(self) -> Path:
+        """The key of :attr:`certificate`."""
+        return self.layout.authority / "operator.key"
+
+    def renew(self) -> None:
+        """Make the operator's certificate, or renew it when it is due; blocks."""
+        present = read_text(self.certificate)
+        if present is None or not self.key.exists() or not self.authority.vouches_for(present):
+            certificate, key = self.authority.issue(OPERATOR_ROLE, client=True)
+            self.certificate.unlink(missing_ok=True)  # a crash leaves no pair that does not match
+            write_atomic(self.key, key)
+            write_atomic(self.certificate, certificate, mode=PUBLIC)
+
+    def endpoint(self, port: int) -> Endpoint:
+        """Return where the server on this port is reached, with the operator's way in."""
+        host = published_host(self.address)
+        return Endpoint(
+            host=host,
+            port=port,
+            ca=self.authority.certificate,
+            hostaddr="" if host == self.address else self.address,
+            admin=AdminLogin(OPERATOR_ROLE, certificate=str(self.certificate), key=str(self.key)),
+        )
+
+
+def open_site(options: LocalOptions, account: Account) -> Site:
+    """Make the site's folders and certificates, or find them; blocks."""
+    layout = prepare(options.path)
+    _check_reachable(layout.servers, account)
+    authority = Authority.load_or_create(layout.authority)
+    claims = Claims(layout, options.address, options.ports)
+    site = Site(layout, authority, claims, options.address)
+    site.renew()
+    return site
+
+
+def _check_reachable(folder: Path, account: Account) -> None:
+    """Refuse a path that the servers' user cannot get to, before anything is made there."""
+    answer = subprocess.run(  # noqa: S603 - fixed words and our own folder
+        ["/bin/sh", "-c", 'cd "$1"', "sh", str(folder)],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+        timeout=PROBE_SECONDS,
+        cwd="/",
+        env=ENVIRONMENT,
+        **account.identity(),
+    )
+    if answer.returncode != 0:
+        raise Unavailable(
+            f"user {account.name}, who runs the servers, cannot get to {folder}; let it through "
+            "(chmod o+x on each parent), or set backends.local.path"
+        )

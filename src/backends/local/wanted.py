@@ -1,0 +1,156 @@
+"""From a spec to what this machine would run: version, settings, and what cannot be honoured."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ...crds import ServerSpec
+from ..protocol import Problem
+from .installations import Installation, Installations
+from .options import LocalOptions, SizeClass
+from .parameters import refusal
+
+HONOURED = frozenset(
+    {
+        "version",
+        "size.class",
+        "size.cpu",
+        "size.memoryMB",
+        "size.storageGB",
+        "extensions",
+        "serverParameters",
+    }
+)
+PRELOADED = frozenset({"auto_explain", "pg_cron", "pg_stat_statements", "pgaudit", "timescaledb"})
+"""Extensions that work only where their library is loaded at the start of the server."""
+
+_VERSION = re.compile(r"(\d+)(?:\.(\d+))?")
+
+
+class Refusals:
+    """What programs were seen to refuse: a value they do not take, a start that failed.
+
+    Facts about a program, not about a server: learned once, used for every spec. Forgotten with
+    the process, and learned again.
+    """
+
+    def __init__(self) -> None:
+        self._reasons: dict[tuple[str, str, str], str] = {}
+
+    def learn(self, version: str, setting: tuple[str, str], reason: str) -> None:
+        """Remember that this version does not take ``setting`` (name and value)."""
+        self._reasons[version, *setting] = reason
+
+    def reason(self, version: str, setting: tuple[str, str]) -> str:
+        """Return why this version does not take the setting, or an empty string."""
+        return self._reasons.get((version, *setting), "")
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a spec comes to with one installation."""
+
+    settings: Mapping[str, str]
+    problems: tuple[Problem, ...]
+
+
+class Wishes:
+    """Reads specs; pure but for the scan of installed programs that its first use may cause."""
+
+    def __init__(
+        self, options: LocalOptions, installations: Installations, refusals: Refusals
+    ) -> None:
+        self._options = options
+        self._installations = installations
+        self._refusals = refusals
+
+    def version(self, asked: str) -> tuple[Installation, tuple[Problem, ...]]:
+        """Return the installation for a new server and what of ``spec.version`` it is not.
+
+        Empty and ``latest`` mean the newest; an unavailable major means the default one; a minor
+        is a floor, and the newest of its major is all there is.
+        """
+        if asked in ("", "latest"):
+            return self._installations.newest(), ()
+        match = _VERSION.fullmatch(asked)
+        found = self._installations.offered().get(int(match[1])) if match else None
+        if match is None or found is None:
+            fallback = self._default()
+            offered = ", ".join(str(major) for major in sorted(self._installations.offered()))
+            message = f"version {asked} is not installed here; there are {offered}"
+            return fallback, (Problem("version", message, fallback.version),)
+        if int(match[2] or 0) > found.minor:
+            message = f"version {asked} is not installed here; the newest {found.major} is used"
+            return found, (Problem("version", message, found.version),)
+        return found, ()
+
+    def of(self, spec: ServerSpec, installation: Installation) -> Wanted:
+        """Return the settings that a spec asks for, without those that cannot be honoured."""
+        size, size_problems = self._size(spec)
+        preload, extension_problems = _preload(spec, installation)
+        settings = {**size, **preload}
+        problems: list[Problem] = [*size_problems, *extension_problems]
+        for name, value in sorted(spec.server_parameters.items()):
+            reason = refusal(name, value, installation.parameters) or self._refusals.reason(
+                installation.version, (name, value)
+            )
+            if reason:
+                problems.append(Problem(f"serverParameters.{name}", f"{name}: {reason}"))
+            else:
+                settings[name] = value
+        return Wanted(settings, tuple(problems))
+
+    def _default(self) -> Installation:
+        major = self._options.default_version
+        return self._installations.newest() if major is None else self._installations.get(major)
+
+    def _size(self, spec: ServerSpec) -> tuple[dict[str, str], tuple[Problem, ...]]:
+        """Turn class, else cpu and memory, into settings."""
+        asked = spec.size.class_
+        classes, default = self._options.classes, self._options.default_class
+        if asked and asked in classes:
+            return _tuning(classes[asked], ())
+        if asked:
+            message = f"class {asked} is not one of {', '.join(sorted(classes)) or 'none'}"
+            problem = Problem("size.class", message, default or "postgresql's own defaults")
+            return _tuning(classes[default] if default else SizeClass(), (problem,))
+        if spec.size.cpu is None and spec.size.memory_mb is None and default:
+            return _tuning(classes[default], ())
+        own = SizeClass.model_construct(cpu=spec.size.cpu, memory_mb=spec.size.memory_mb)
+        return _tuning(own, ())
+
+
+def _tuning(
+    size: SizeClass, problems: tuple[Problem, ...]
+) -> tuple[dict[str, str], tuple[Problem, ...]]:
+    """Return the settings for a size: the usual quarter for buffers, three quarters as cache."""
+    settings: dict[str, str] = {}
+    if size.cpu is not None:
+        settings["max_parallel_workers"] = str(size.cpu)
+    memory = size.memory_mb
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
+    if memory is not None and memory > machine:
+        message = f"{memory} MB are more than this machine has"
+        problems = (*problems, Problem("size.memoryMB", message, str(machine)))
+        memory = machine
+    if memory is not None:
+        settings["shared_buffers"] = f"{max(memory // 4, 1)}MB"
+        settings["effective_cache_size"] = f"{max(memory * 3 // 4, 1)}MB"
+    return settings, problems
+
+
+def _preload(
+    spec: ServerSpec, installation: Installation
+) -> tuple[dict[str, str], tuple[Problem, ...]]:
+    """Return what to preload for the listed extensions, in a stable order."""
+    asked = sorted(PRELOADED & set(spec.extensions))
+    found = [name for name in asked if installation.has_library(name)]
+    problems = tuple(
+        Problem("extensions", f"{name} does not come with postgresql {installation.major} here")
+        for name in asked
+        if name not in found
+    )
+    return ({"shared_preload_libraries": ",".join(found)} if found else {}), problems
