@@ -1,0 +1,126 @@
+"""Delayed keys: exact in time, the earliest counts, one timer for all."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hybridpg.controller.delayqueue import SLACK, DelayQueue
+from hybridpg.controller.testing.clock import run_virtual
+
+pytestmark = pytest.mark.virtual_time
+
+
+class Sink:
+    """Records what is handed over, and when."""
+
+    def __init__(self) -> None:
+        self.got: list[tuple[float, str]] = []
+        self.delays: DelayQueue[str] = DelayQueue(self.take)
+
+    def take(self, key: str) -> None:
+        self.got.append((asyncio.get_running_loop().time(), key))
+
+
+async def test_keys_are_handed_over_when_they_are_due_in_order_of_time():
+    sink = Sink()
+    for key, delay in (("c", 3.0), ("a", 1.0), ("b", 2.0)):
+        sink.delays.add_after(key, delay)
+    assert len(sink.delays) == 3
+    await asyncio.sleep(10)
+    assert sink.got == [(1, "a"), (2, "b"), (3, "c")]
+    assert len(sink.delays) == 0
+
+
+@pytest.mark.parametrize("delay", [0, -1, -math.inf, math.nan])
+async def test_no_delay_means_now(delay):
+    sink = Sink()
+    sink.delays.add_after("a", delay)
+    assert sink.got == [(0, "a")]
+
+
+async def test_an_earlier_time_replaces_a_later_one():
+    sink = Sink()
+    sink.delays.add_after("a", 10)
+    sink.delays.add_after("a", 2)
+    await asyncio.sleep(20)
+    assert sink.got == [(2, "a")]
+
+
+async def test_a_later_time_does_not_replace_an_earlier_one():
+    sink = Sink()
+    sink.delays.add_after("a", 2)
+    sink.delays.add_after("a", 10)
+    await asyncio.sleep(20)
+    assert sink.got == [(2, "a")]
+
+
+async def test_a_key_may_wait_again_after_it_was_handed_over():
+    sink = Sink()
+    sink.delays.add_after("a", 1)
+    await asyncio.sleep(2)
+    sink.delays.add_after("a", 1)
+    await asyncio.sleep(2)
+    assert sink.got == [(1, "a"), (3, "a")]
+
+
+async def test_a_key_due_at_once_leaves_the_waiting_entry_alone():
+    sink = Sink()
+    sink.delays.add_after("a", 5)
+    sink.delays.add_after("a", 0)
+    await asyncio.sleep(10)
+    assert sink.got == [(0, "a"), (5, "a")]
+
+
+async def test_a_closed_queue_hands_over_nothing_and_takes_nothing():
+    sink = Sink()
+    sink.delays.add_after("a", 1)
+    sink.delays.close()
+    sink.delays.add_after("b", 1)
+    sink.delays.add_after("c", 0)
+    await asyncio.sleep(5)
+    assert sink.got == []
+
+
+async def test_a_sink_may_add_again_from_within():
+    got: list[float] = []
+    loop = asyncio.get_running_loop()
+
+    def take(key: str) -> None:
+        got.append(loop.time())
+        if len(got) < 3:
+            delays.add_after(key, 1)
+
+    delays: DelayQueue[str] = DelayQueue(take)
+    delays.add_after("a", 1)
+    await asyncio.sleep(10)
+    assert got == [1, 2, 3]
+
+
+async def test_a_key_that_is_brought_forward_again_and_again_does_not_grow_the_heap():
+    sink = Sink()
+    for step in range(10_000):
+        sink.delays.add_after("a", 20_000 - step)
+    assert len(sink.delays._heap) <= 2 + SLACK
+    await asyncio.sleep(30_000)
+    assert sink.got == [(10_001, "a")]
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(1, 50)), max_size=80))
+def test_each_key_comes_exactly_once_and_at_its_earliest_time(orders):
+    async def run() -> list[tuple[float, str]]:
+        sink = Sink()
+        for key, delay in orders:
+            sink.delays.add_after(key, delay)
+        await asyncio.sleep(100)
+        return sink.got
+
+    earliest: dict[str, int] = {}
+    for key, delay in orders:
+        earliest[key] = min(delay, earliest.get(key, delay))
+    assert sorted(run_virtual(run())) == sorted((due, key) for key, due in earliest.items())
