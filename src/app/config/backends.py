@@ -38,9 +38,9 @@ def backend_options(config: Config, name: str, model: type[M]) -> M:
         ConfigError: options are unknown, missing or of the wrong type; all of them are named. The
             backend is unavailable then, and the others are not concerned.
     """
-    own = _without_nulls(config.backends.get(name) or {})
+    own = _without_nulls(config.backends.get(name, {}))
     shared_name = _SHARED.get(name)
-    shared = _without_nulls(config.backends.get(shared_name) or {}) if shared_name else {}
+    shared = _without_nulls(config.backends.get(shared_name, {})) if shared_name else {}
     try:
         return model.model_validate(_merged(shared, own, model))
     except ValidationError as error:

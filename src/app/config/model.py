@@ -8,7 +8,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, Strict, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    Strict,
+    field_validator,
+    model_validator,
+)
 
 Path = tuple[str, ...]
 """The keys that lead to an option."""
@@ -111,7 +119,7 @@ class Config(Section):
     """The backend of objects that name none."""
     allowed_backends: Names = ()
     """The backends that objects may name; when empty, all get the default one."""
-    backends: dict[str, dict[str, Any] | None] = Field(default_factory=dict)
+    backends: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """One section a backend, as it was written."""
     security: SecurityConfig = SecurityConfig()
     """How passwords are made."""
@@ -123,6 +131,13 @@ class Config(Section):
     """Which extensions users may ask for."""
     namespaces: dict[str, NamespaceConfig] = Field(default_factory=dict)
     """What is different in some namespaces, by a pattern of their names."""
+
+    @field_validator("backends", mode="before")
+    @classmethod
+    def _null_means_empty(cls, sections: Any) -> Any:
+        if not isinstance(sections, dict):
+            return sections
+        return {name: {} if written is None else written for name, written in sections.items()}
 
     _variables: dict[Path, str] = PrivateAttr(default_factory=dict)
 

@@ -5,6 +5,7 @@ Values are never quoted: a configuration may hold a secret.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from typing import Any, get_args
@@ -12,6 +13,9 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from .model import Path
+
+_SUBJECT = re.compile(r"^[A-Z]\w* should\b")
+"""How pydantic begins its messages: Input should, String should."""
 
 Namer = Callable[[Path], str]
 """Makes the words that name an option from its path."""
@@ -40,7 +44,7 @@ def _words(kind: str, found: Any, model: type[BaseModel]) -> str:
     if kind == "tuple_type":
         return "must be a list"
     message = str(found["msg"]).removeprefix("Value error, ")
-    return message.replace("Input should", "must", 1) if "Input" in message else message
+    return _SUBJECT.sub("must", message)
 
 
 def _suggestion(path: tuple[str | int, ...], model: type[BaseModel]) -> str:
