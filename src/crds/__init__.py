@@ -13,13 +13,13 @@ from .v1alpha1 import (
 )
 
 __all__ = [
-    "GROUP",
-    "VERSION",
     "DatabaseSpec",
     "DatabaseStatus",
+    "GROUP",
     "PostgreSQLDatabase",
     "PostgreSQLServer",
     "ServerSpec",
     "ServerStatus",
+    "VERSION",
     "set_fields",
 ]

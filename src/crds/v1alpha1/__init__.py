@@ -5,12 +5,12 @@ from .database import DatabaseSpec, DatabaseStatus, PostgreSQLDatabase
 from .server import PostgreSQLServer, ServerSpec, ServerStatus
 
 __all__ = [
-    "GROUP",
-    "VERSION",
     "DatabaseSpec",
     "DatabaseStatus",
+    "GROUP",
     "PostgreSQLDatabase",
     "PostgreSQLServer",
     "ServerSpec",
     "ServerStatus",
+    "VERSION",
 ]
