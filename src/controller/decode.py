@@ -121,12 +121,19 @@ def decode_event(line: bytes) -> WatchEvent:
     :class:`~.errors.UnknownEvent` for an event that may be skipped (unknown type, a Table, no
     metadata), :class:`~.errors.DecodeError` for bytes that are no event, so that one was lost.
     """
-    type_, body = _split(line)
+    try:
+        return _event(*_split(line))
+    except UnknownEvent:
+        raise
+    except DecodeError:
+        # not framed as usual: now with a scan of the frame, too, which also names what is wrong
+        return _event(*_split_any(line))
+
+
+def _event(type_: str, body: bytes) -> WatchEvent:
     if type_ == ERROR:
         raise api_error_from_status(_decode_status(body))
-    if type_ == BOOKMARK:
-        return WatchEvent(type_, _decode_any(body))
-    return WatchEvent(type_, decode_object(body))
+    return WatchEvent(type_, _decode_any(body) if type_ == BOOKMARK else decode_object(body))
 
 
 def _split(line: bytes) -> tuple[str, bytes]:

@@ -6,10 +6,6 @@ import asyncio
 from contextlib import aclosing
 
 import pytest
-
-from hybridpg.controller.client.api import Client
-from hybridpg.controller.errors import ConnectionRefused, TransportError
-from hybridpg.controller.watcher import Changed, Listed, Watcher
 from tests.unit.controller.scripted import (
     PATH,
     WIDGETS,
@@ -22,6 +18,10 @@ from tests.unit.controller.scripted import (
     refused,
     status,
 )
+
+from hybridpg.controller.client.api import Client
+from hybridpg.controller.errors import ConnectionRefused, TransportError
+from hybridpg.controller.watcher import Changed, Listed, Watcher
 
 pytestmark = pytest.mark.virtual_time
 
@@ -128,7 +128,11 @@ async def test_a_clean_end_reopens_at_once_where_it_stopped_and_without_a_list()
     assert await follow(transport, seconds=801, liveness=1000) == ["LIST", "ADDED a"]
     assert transport.verbs() == ["GET", "WATCH", "WATCH", "WATCH"]
     assert times(transport, "WATCH") == [0, 400, 800]
-    assert [call.query["resourceVersion"] for call in transport.of("WATCH")] == ["100", "100", "101"]
+    assert [call.query["resourceVersion"] for call in transport.of("WATCH")] == [
+        "100",
+        "100",
+        "101",
+    ]
 
 
 async def test_one_short_watch_with_an_event_reopens_at_once():
@@ -184,9 +188,7 @@ async def test_a_relist_is_paged_if_the_list_before_was():
     "answer",
     [
         pytest.param(failure(410, "Expired"), id="expired"),
-        pytest.param(
-            refused(504, "Timeout", retry_after=1.0), id="too large, old servers"
-        ),
+        pytest.param(refused(504, "Timeout", retry_after=1.0), id="too large, old servers"),
     ],
 )
 async def test_a_version_that_the_server_cannot_serve_is_given_up_for_a_quorum_read(answer):
@@ -196,7 +198,11 @@ async def test_a_version_that_the_server_cannot_serve_is_given_up_for_a_quorum_r
         [page(version="150"), answer, page(obj("b"), version="99")], [[refused(410, "Gone")]]
     )
     assert await follow(transport, seconds=5) == ["LIST", "LIST b"]
-    assert [call.query.get("resourceVersion") for call in transport.of("GET")] == [None, "150", None]
+    assert [call.query.get("resourceVersion") for call in transport.of("GET")] == [
+        None,
+        "150",
+        None,
+    ]
     assert times(transport, "GET") == [0, 0.8, 0.8]
 
 
