@@ -106,9 +106,11 @@ class PgServer:
         begin = len(self.log())
         seen: list[str] = []
         yield seen
-        for line in self.log()[begin:].splitlines():
-            if line.startswith("hybridpg|") and "statement:" in line:
-                seen.append(line.partition("statement:")[2].strip())
+        seen += [
+            line.partition("statement:")[2].strip()
+            for line in self.log()[begin:].splitlines()
+            if line.startswith("hybridpg|") and "statement:" in line
+        ]
 
     def stop(self, how: signal.Signals = signal.SIGQUIT) -> None:
         """End the server: at once, or as the signal says."""
@@ -145,7 +147,7 @@ def _account() -> dict[str, Any]:
         with contextlib.suppress(KeyError):
             entry = pwd.getpwnam(name)
             return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
-    missing("PostgreSQL refuses to run as root, and there is no user postgres or nobody")
+    return missing("PostgreSQL refuses to run as root, and there is no user postgres or nobody")
 
 
 def _key() -> ec.EllipticCurvePrivateKey:

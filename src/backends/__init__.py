@@ -1,5 +1,6 @@
 """Where databases live: the protocol, its errors and the registry of backends."""
 
+from . import registry
 from .errors import (
     BackendError,
     Busy,
@@ -74,4 +75,5 @@ __all__ = [
     "ServerState",
     "Unavailable",
     "Unknown",
+    "registry",
 ]

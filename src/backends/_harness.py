@@ -56,8 +56,12 @@ class Harness(Protocol):
     is false) it exists and no object uses it, and then ``fresh`` may be ignored.
     """
 
-    backend: Backend
     provisions: bool
+
+    @property
+    def backend(self) -> Backend:
+        """The backend under test."""
+        ...
 
     async def server(self, *, fresh: bool = False) -> ServerCase:
         """Return a server to work on; without ``fresh`` the same one may come again."""

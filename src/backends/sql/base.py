@@ -26,7 +26,7 @@ from ..protocol import (
     Refused,
 )
 from .apply import Apply
-from .catalog import read_catalog
+from .catalog import Catalog, read_catalog
 from .connection import Session, describe
 from .databases import drop_database
 from .identifiers import check_name
@@ -81,9 +81,10 @@ class SqlDatabases:
         catalog = await observer.catalog(name)
         role, facts = catalog.roles.get(name), catalog.databases.get(name)
         inside = offer = None
-        if facts and facts.connectable and role and database.owner.same(role.owner):
-            inside = await observer.inside(facts)
+        if role and database.owner.same(role.owner):
             offer = await observer.offer()
+            if facts and facts.connectable and facts.role == name:
+                inside = await observer.inside(facts)
         return observed_state(database, catalog, inside, offer)
 
     def plan_database(
@@ -190,6 +191,11 @@ class SqlDatabases:
             await leave_database(session, name, "")
             await drop_role(session, name)
         return Done((f"role {name!r} was dropped",))
+
+    async def server_catalog(self, endpoint: Endpoint) -> Catalog:
+        """Return the shared view of a server, for a backend that knows servers by login only."""
+        _, observer = self._server(endpoint)
+        return await observer.catalog("")
 
     async def close(self) -> None:
         """Close all connections."""

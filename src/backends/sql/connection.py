@@ -76,9 +76,9 @@ def _ca_file(pem: str) -> Iterator[str]:
 
 def parameters(
     endpoint: Endpoint, login: AdminLogin | Credentials, dbname: str, ca_file: str
-) -> dict[str, str | int]:
+) -> dict[str, Any]:
     """Return libpq's parameters for one connection; ``ca_file`` holds the endpoint's CA."""
-    values: dict[str, str | int] = {
+    values: dict[str, Any] = {
         "host": endpoint.host,
         "port": endpoint.port,
         "user": login.username,
