@@ -3,6 +3,16 @@
 from __future__ import annotations
 
 from .clock import VirtualTimeLoop, run_virtual
-from .cluster import FakeCluster
+from .cluster import FakeCluster, RecordedRequest
+from .faults import Fault, Faults
+from .server import FakeClusterServer
 
-__all__ = ["FakeCluster", "VirtualTimeLoop", "run_virtual"]
+__all__ = [
+    "FakeCluster",
+    "FakeClusterServer",
+    "Fault",
+    "Faults",
+    "RecordedRequest",
+    "VirtualTimeLoop",
+    "run_virtual",
+]

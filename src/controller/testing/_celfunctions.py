@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -26,7 +27,7 @@ def _has_value(optional: Any) -> Any:
 
 
 def _is_sorted(items: Any) -> Any:
-    return BoolType(all(a <= b for a, b in zip(items, items[1:], strict=False)))
+    return BoolType(all(a <= b for a, b in pairwise(items)))
 
 
 def _sum(items: Any) -> Any:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from ..types import JsonObject, Resource
-from . import _meta
+from . import _meta, _protobuf
 from ._kinds import Kind
 from ._prune import prune
 from ._schema import validate
@@ -26,7 +26,7 @@ from ._status import (
 IGNORE: Final = "Ignore"
 WARN: Final = "Warn"
 STRICT: Final = "Strict"
-BODY_TYPES: Final = ("application/json", "application/yaml", "application/vnd.kubernetes.protobuf")
+BODY_TYPES: Final = ("application/json", "application/yaml", _protobuf.MEDIA)
 
 _GO_TYPES: Final = {"integer": "int64", "boolean": "bool", "array": "[]interface {}"}
 _GO_VALUES: Final = {"integer": "number", "boolean": "bool"}
@@ -49,22 +49,19 @@ def field_validation(query: Mapping[str, str], options: str) -> str:
     return level
 
 
-def decode_json(body: bytes) -> Any:
-    """Decode JSON, or raise ValueError."""
-    return json.loads(body)
-
-
 def decode_body(body: bytes | None, content_type: str, resource: Resource) -> Decoded:
     """Decode the object of a create or update.
 
     Errors: 415 for a media type that is not spoken, 400 for what does not parse.
     """
     media = content_type.split(";")[0].strip() or "application/json"
-    if media not in BODY_TYPES[:2]:
+    if media not in BODY_TYPES:
         raise unsupported_media(BODY_TYPES)
     duplicates: list[str] = []
     try:
-        if media == "application/yaml":
+        if media == _protobuf.MEDIA:
+            value = _protobuf.decode(body or b"")
+        elif media == "application/yaml":
             value = load_yaml(body or b"")
         else:
             value = _with_duplicates(body or b"", duplicates)

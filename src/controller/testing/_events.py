@@ -79,15 +79,12 @@ def check_new(obj: JsonObject, old: JsonObject | None) -> Sequence[Cause]:
     """Check an event of the newer API: all of it is required, little of it may change."""
     causes = list(check(obj, old))
     if old is not None:
-        for name in FIXED:
-            if obj.get(name) != old.get(name):
-                causes.append(invalid_value(name, obj.get(name), "field is immutable"))
-        return causes
+        changed = (name for name in FIXED if obj.get(name) != old.get(name))
+        return causes + [invalid_value(name, obj[name], "field is immutable") for name in changed]
     if not obj.get("eventTime"):
         causes.append(required("eventTime"))
-    for name in ("reportingController", "reportingInstance", "action", "reason"):
-        if not obj.get(_BACK.get(name, name)):
-            causes.append(required(name))
+    wanted = ("reportingController", "reportingInstance", "action", "reason")
+    causes += [required(name) for name in wanted if not obj.get(_BACK.get(name, name))]
     if obj.get("type") not in ("Normal", "Warning"):
         value = obj.get("type", "")
         causes.append(invalid_value("type", value, f"has invalid value: {value}"))

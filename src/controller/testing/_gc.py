@@ -1,6 +1,6 @@
-"""What controllers of a real cluster do on their own: collect garbage, end namespaces, establish
-definitions.
+"""What controllers of a real cluster do on their own.
 
+They collect garbage, end namespaces and establish definitions.
 They run between requests, as soon as the loop comes round: never in the middle of the write that
 made them necessary, so clients see the same order of events as from a real cluster.
 """
@@ -193,9 +193,8 @@ class Controllers:
         for place in sorted(self.dependents.get(uid, ())):
             dependent = self.objects.storage.get(*place)
             references = (dependent or {}).get("metadata", {}).get("ownerReferences") or ()
-            for reference in references:
-                if dependent is not None and reference["uid"] == uid:
-                    found.append((place, dependent, reference))
+            if dependent is not None:
+                found += [(place, dependent, ref) for ref in references if ref["uid"] == uid]
         return found
 
     def _delete_dependents(self, owner: JsonObject) -> bool:

@@ -24,7 +24,7 @@ from ._storage import Storage
 
 EXACT: Final = "Exact"
 NOT_OLDER: Final = "NotOlderThan"
-TOKEN_VERSION: Final = "meta.k8s.io/v1"
+FORMAT: Final = "meta.k8s.io/v1"
 NEWEST: Final = -1
 """The version in a token that goes on with whatever is there now."""
 
@@ -193,7 +193,7 @@ def _expired_token(start: ObjectKey) -> StatusError:
 
 
 def _token(version: int, last: ObjectKey) -> str:
-    fields = {"v": TOKEN_VERSION, "rv": version, "start": f"{last.namespace}/{last.name}\0"}
+    fields = {"v": FORMAT, "rv": version, "start": f"{last.namespace}/{last.name}\0"}
     raw = json.dumps(fields, separators=(",", ":")).encode()
     return base64.urlsafe_b64encode(raw).decode().rstrip("=")
 

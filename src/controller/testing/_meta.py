@@ -14,7 +14,7 @@ from ._names import label_value_problems, qualified_name_problems, subdomain_pro
 from ._status import Cause, forbidden_value, invalid_value, required
 
 SUFFIX_ALPHABET: Final = "bcdfghjklmnpqrstvwxz2456789"
-"""Letters of generated names: no vowels, so that no words come out, and nothing that looks alike."""
+"""Letters of generated names: no vowels, so that no words come out, and nothing looks alike."""
 SUFFIX_LENGTH: Final = 5
 GENERATED_LIMIT: Final = 63 - SUFFIX_LENGTH
 FOREGROUND: Final = "foregroundDeletion"
@@ -146,21 +146,22 @@ def _name_causes(meta: JsonObject, problems: Callable[[str], list[str]]) -> list
     name = meta.get("name", "")
     if not name:
         return [required("metadata.name", "name or generateName is required")]
-    return [invalid_value("metadata.name", name, problem) for problem in problems(name)]
+    return _invalid("metadata.name", name, problems(name))
+
+
+def _invalid(path: str, value: str, problems: list[str]) -> list[Cause]:
+    return [invalid_value(path, value, problem) for problem in problems]
 
 
 def _label_causes(meta: JsonObject) -> list[Cause]:
     causes: list[Cause] = []
     for key, value in (meta.get("labels") or {}).items():
-        for problem in qualified_name_problems(key):
-            causes.append(invalid_value("metadata.labels", key, problem))
-        for problem in label_value_problems(value):
-            causes.append(invalid_value("metadata.labels", value, problem))
+        causes += _invalid("metadata.labels", key, qualified_name_problems(key))
+        causes += _invalid("metadata.labels", value, label_value_problems(value))
     size = 0
     for key, value in (meta.get("annotations") or {}).items():
         size += len(key) + len(value)
-        for problem in qualified_name_problems(key.lower()):
-            causes.append(invalid_value("metadata.annotations", key, problem))
+        causes += _invalid("metadata.annotations", key, qualified_name_problems(key.lower()))
     if size > ANNOTATIONS_LIMIT:
         problem = f"Too long: may not be more than {ANNOTATIONS_LIMIT} bytes"
         causes.append(Cause("metadata.annotations", problem))
@@ -171,8 +172,7 @@ def _finalizer_causes(meta: JsonObject, old: JsonObject | None) -> list[Cause]:
     causes = []
     finalizers: list[str] = meta.get("finalizers") or []
     for finalizer in finalizers:
-        for problem in qualified_name_problems(finalizer):
-            causes.append(invalid_value("metadata.finalizers", finalizer, problem))
+        causes += _invalid("metadata.finalizers", finalizer, qualified_name_problems(finalizer))
     if old is not None and old["metadata"].get("deletionTimestamp"):
         known = old["metadata"].get("finalizers") or []
         added = sorted(set(finalizers) - set(known))
@@ -191,9 +191,8 @@ def _owner_causes(meta: JsonObject) -> list[Cause]:
     path = "metadata.ownerReferences"
     controllers = []
     for reference in meta.get("ownerReferences") or ():
-        for name in ("apiVersion", "kind", "name", "uid"):
-            if not reference.get(name):
-                causes.append(invalid_value(f"{path}.{name}", "", "must not be empty"))
+        empty = (name for name in ("apiVersion", "kind", "name", "uid") if not reference.get(name))
+        causes += [invalid_value(f"{path}.{name}", "", "must not be empty") for name in empty]
         if reference.get("controller"):
             controllers.append(reference)
     if len(controllers) > 1:

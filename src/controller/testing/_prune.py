@@ -47,22 +47,23 @@ def _prune_object(value: JsonObject, schema: JsonObject, path: str, root: bool) 
 
 def fill_defaults(value: Any, schema: JsonObject) -> None:
     """Set missing fields to their defaults in place; null where it is not allowed is missing."""
-    if isinstance(value, list):
-        items = schema.get("items")
-        if isinstance(items, dict):
-            for item in value:
-                fill_defaults(item, items)
-    if not isinstance(value, dict):
-        return
-    properties: JsonObject = schema.get("properties") or {}
-    for key, child in properties.items():
-        if key in value and value[key] is None and not child.get("nullable"):
-            del value[key]
-        if key not in value and "default" in child:
-            value[key] = copy({"": child["default"]})[""]
-        if key in value:
-            fill_defaults(value[key], child)
-    additional = schema.get("additionalProperties")
-    if isinstance(additional, dict):
-        for key in value.keys() - properties.keys():
-            fill_defaults(value[key], additional)
+    if isinstance(value, list) and isinstance(schema.get("items"), dict):
+        for item in value:
+            fill_defaults(item, schema["items"])
+    elif isinstance(value, dict):
+        properties: JsonObject = schema.get("properties") or {}
+        for key, child in properties.items():
+            _fill_field(value, key, child)
+        additional = schema.get("additionalProperties")
+        if isinstance(additional, dict):
+            for key in value.keys() - properties.keys():
+                fill_defaults(value[key], additional)
+
+
+def _fill_field(value: JsonObject, key: str, schema: JsonObject) -> None:
+    if key in value and value[key] is None and not schema.get("nullable"):
+        del value[key]
+    if key not in value and "default" in schema:
+        value[key] = copy({"": schema["default"]})[""]
+    if key in value:
+        fill_defaults(value[key], schema)

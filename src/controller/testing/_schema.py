@@ -176,9 +176,8 @@ def _duplicates(value: list[Any], schema: JsonObject, path: str) -> Iterator[Cau
 
 def _object(value: JsonObject, schema: JsonObject, path: str, old: Any) -> list[Cause]:
     causes = list(_count(len(value), schema, path, "Properties", "properties"))
-    for name in schema.get("required") or ():
-        if name not in value:
-            causes.append(required(f"{path}.{name}" if path else name))
+    missing = (name for name in schema.get("required") or () if name not in value)
+    causes += [required(f"{path}.{name}" if path else name) for name in missing]
     before = old if isinstance(old, dict) else {}
     properties = schema.get("properties") or {}
     additional = schema.get("additionalProperties")
@@ -193,12 +192,15 @@ def _object(value: JsonObject, schema: JsonObject, path: str, old: Any) -> list[
 def _junctions(value: Any, schema: JsonObject, path: str) -> Iterator[Cause]:
     for branch in schema.get("allOf") or ():
         yield from validate(value, branch, path)
-    if "anyOf" in schema and not any(not validate(value, s, path) for s in schema["anyOf"]):
-        if not schema.get(INT_OR_STRING):
-            yield _junction(value, path, "must validate at least one schema (anyOf)")
-    if "oneOf" in schema:
-        if sum(not validate(value, s, path) for s in schema["oneOf"]) != 1:
-            yield _junction(value, path, "must validate one and only one schema (oneOf)")
+    fitting = {
+        name: sum(not validate(value, branch, path) for branch in schema[name])
+        for name in ("anyOf", "oneOf")
+        if name in schema
+    }
+    if fitting.get("anyOf") == 0 and not schema.get(INT_OR_STRING):
+        yield _junction(value, path, "must validate at least one schema (anyOf)")
+    if fitting.get("oneOf", 1) != 1:
+        yield _junction(value, path, "must validate one and only one schema (oneOf)")
     if "not" in schema and not validate(value, schema["not"], path):
         yield _junction(value, path, "must not validate the schema (not)")
 

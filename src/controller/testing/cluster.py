@@ -1,35 +1,44 @@
-"""FakeCluster: a Kubernetes API server in memory."""
+"""FakeCluster: a Kubernetes API server in memory.
+
+It is a :class:`~..protocols.Transport`, so a client in the same process talks to it without
+sockets, and :mod:`.server` serves it over HTTP, so that kubectl and other clients reach it.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Final
-
-import msgspec
 
 from ..errors import TransportError
 from ..protocols import Response
 from ..status_error import api_error_from_status
-from ..types import Headers, Query
-from . import _api
+from ..types import Headers, JsonObject, Query
+from . import _answers, _api
 from ._builtin import built_in
 from ._crds import definition_kind
+from ._discovery import discover
 from ._gc import Controllers
 from ._meta import Stamps
 from ._objects import Objects
-from ._request import Answer, Call
+from ._openapi import openapi
+from ._request import Answer, Call, Target
 from ._routes import target_of
 from ._status import StatusError
 from ._storage import Storage
 from ._watch import Watch
+from .faults import Fault, Faults, cut, lose
+from .persistence import Autosave, read
 
 NAMESPACES: Final = ("default", "kube-system", "kube-public", "kube-node-lease")
 BOOKMARK_SECONDS: Final = 60.0
 """About how often a real server sends bookmarks."""
+WATCH: Final = "WATCH"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +49,35 @@ class RecordedRequest:
     path: str
     query: tuple[tuple[str, str], ...] = ()
 
+    @property
+    def writes(self) -> bool:
+        """Whether it is a write."""
+        return self.method not in ("GET", WATCH)
+
 
 class FakeCluster:
-    """An in-memory API server that is a :class:`~..protocols.Transport`."""
+    """An in-memory API server.
+
+    Guarantees: resourceVersions, conflicts, uids, generations, the status subresource, finalizers,
+    garbage collection, namespaces, selectors, paging, watches with bookmarks and expiry, patches,
+    and custom resources with validation, defaulting and pruning behave as on a real server of
+    version 1.34; one suite of checks runs over both.
+
+    Caveats, where it differs from a real server:
+
+    - Built-in kinds: Namespace, Secret, ConfigMap, ServiceAccount, Event, Lease and
+      CustomResourceDefinition; nothing else, and nobody is ever unauthorized in process.
+    - ``managedFields`` are not kept: apply never conflicts and takes nothing away.
+    - CEL rules need cel-python, and are neither type checked nor priced at installation.
+    - Definitions convert between versions by name only; webhooks and scale do not exist.
+    - Controllers (garbage collection, namespaces, definitions) act as soon as the loop comes
+      round, where a real cluster takes its time.
+    - A list or watch from the future is refused or waits at once, without the grace of seconds.
+
+    ``seed`` repeats uids and generated names; ``now`` is the clock of all timestamps. It starts no
+    thread and waits by the loop alone, so it works in virtual time. ``requests`` records
+    everything that arrived and ``faults`` scripts what goes wrong.
+    """
 
     def __init__(
         self,
@@ -50,27 +85,64 @@ class FakeCluster:
         seed: int | None = None,
         now: Callable[[], datetime] | None = None,
         bookmark_seconds: float = BOOKMARK_SECONDS,
+        state: Path | None = None,
     ) -> None:
-        self._storage = Storage()
+        loaded = None if state is None else read(state)
+        self._storage = loaded or Storage()
+        self._now = now or (lambda: datetime.now(UTC))
+        # names and uids of a fake need no cryptography, but a seed to repeat them
+        stamps = Stamps(random.Random(seed), self._now)  # noqa: S311
         registry = built_in()
         registry.add(definition_kind())
-        # names and uids of a fake need no cryptography, but a seed to repeat them
-        source = random.Random(seed)  # noqa: S311
-        stamps = Stamps(source, now or (lambda: datetime.now(UTC)))
         self._objects = Objects(self._storage, registry, stamps)
-        self._controllers = Controllers(self._objects)
         self._bookmark_seconds = bookmark_seconds
         self._watches: set[Watch] = set()
         self._closed = False
+        self.faults = Faults()
         self.requests: list[RecordedRequest] = []
-        self._make_namespaces()
+        if loaded is None:
+            self._make_namespaces()
+        self._controllers = Controllers(self._objects)
         self._controllers.start()
+        self._autosave = None if state is None else Autosave(state, self._storage)
+
+    @classmethod
+    def load(cls, path: Path, *, now: Callable[[], datetime] | None = None) -> FakeCluster:
+        """Return a cluster whose state lives in a file: read now, written after every change."""
+        return cls(now=now, state=path)
 
     def _make_namespaces(self) -> None:
         kind = self._objects.registry.kinds["", "v1", "namespaces"]
         for name in NAMESPACES:
             obj = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
             self._objects.create(kind, "", obj)
+
+    @property
+    def resource_version(self) -> str:
+        """The version of the last write."""
+        return str(self._storage.version)
+
+    @property
+    def writes(self) -> list[RecordedRequest]:
+        """The recorded requests that write."""
+        return [request for request in self.requests if request.writes]
+
+    def compact(self) -> None:
+        """Forget all history: older resourceVersions and continue tokens expire."""
+        self._storage.compact()
+
+    def drop_watches(self) -> None:
+        """End all open watches, as a server does that restarts."""
+        for watch in self._watches:
+            watch.end()
+
+    async def close(self) -> None:
+        """End all watches and write the state; further requests fail."""
+        if not self._closed:
+            self._closed = True
+            self.drop_watches()
+            if self._autosave is not None:
+                self._autosave.close()
 
     async def request(
         self,
@@ -82,76 +154,102 @@ class FakeCluster:
         body: bytes | None = None,
     ) -> Response:
         """Answer one request; a watch is read to its end, as over HTTP."""
-        self._check_open()
-        self.requests.append(RecordedRequest(method, path, tuple(query)))
-        # a real request never completes without giving way to other tasks
-        await asyncio.sleep(0)
+        if self.is_watch(method, path, query):
+            return await self._read_watch(path, query, headers)
         try:
+            fault = await self._begin(method, path, query)
             answer = self._answer(method, path, query, headers, body)
         except StatusError as error:
-            return _refusal(error)
-        return _response(answer)
-
-    def _answer(
-        self, method: str, path: str, query: Query, headers: Headers, body: bytes | None
-    ) -> Answer:
-        found = target_of(path, self._objects.registry)
-        if found is None:
-            return Answer(404, "404 page not found\n")
-        names = {name.lower(): value for name, value in headers}
-        return _api.handle(self._objects, Call(method, found[0], dict(query), names, body))
+            return _answers.refusal(error)
+        if fault is not None and fault.after:
+            raise lose(method, path)
+        return _answers.response(answer)
 
     async def stream(self, path: str, *, query: Query = ()) -> AsyncIterator[list[bytes]]:
         """Watch: lines of events, as many per read as there are."""
-        self._check_open()
-        self.requests.append(RecordedRequest("WATCH", path, tuple(query)))
-        await asyncio.sleep(0)
-        found = target_of(path, self._objects.registry)
         try:
-            if found is None:
-                raise StatusError(404, "NotFound", "404 page not found")
-            call = Call("GET", found[0], dict(query))
-            watch = Watch.open(call, self._storage, self._bookmark_seconds)
+            lines = await self.open_watch(path, query)
         except StatusError as error:
             raise api_error_from_status(error.body, status=error.status) from error
+        async with contextlib.aclosing(lines):
+            async for batch in lines:
+                yield batch
+
+    def is_watch(self, method: str, path: str, query: Query) -> bool:
+        """Whether a request is answered by a stream."""
+        found = target_of(path, self._objects.registry)
+        if method != "GET" or found is None:
+            return False
+        target, watching = found
+        return watching or (not target.name and Call(method, target, dict(query)).flag("watch"))
+
+    async def open_watch(
+        self, path: str, query: Query = (), headers: Headers = ()
+    ) -> AsyncGenerator[list[bytes]]:
+        """Open a watch and return its lines.
+
+        Errors: :class:`~._status.StatusError` where it is refused; the client's face of it is
+        ``stream``.
+        """
+        fault = await self._begin(WATCH, path, query)
+        target, names = self._target(path), _lower(headers)
+        call = Call("GET", target, dict(query), names)
+        watch = Watch.open(call, self._storage, self._bookmark_seconds)
         self._watches.add(watch)
+        events = watch.events() if fault is None else cut(watch.events(), fault)
+        return self._lines(watch, events, names)
+
+    async def _lines(
+        self,
+        watch: Watch,
+        events: AsyncIterator[list[JsonObject]],
+        headers: Mapping[str, str],
+    ) -> AsyncGenerator[list[bytes]]:
         try:
-            async for events in watch.events():
-                yield [msgspec.json.encode(event) for event in events]
+            async for batch in _answers.Lines(watch, headers, self._now()).encode(events):
+                yield batch
         finally:
             watch.close()
             self._watches.discard(watch)
 
-    async def close(self) -> None:
-        """End all watches; further requests fail."""
-        self._closed = True
-        for watch in self._watches:
-            watch.end()
+    async def _read_watch(self, path: str, query: Query, headers: Headers) -> Response:
+        try:
+            lines = await self.open_watch(path, query, headers)
+        except StatusError as error:
+            return _answers.refusal(error)
+        read_lines = [line async for batch in lines for line in batch]
+        body = b"".join(line + b"\n" for line in read_lines)
+        return Response(200, {"content-type": _answers.JSON}, body)
 
-    def _check_open(self) -> None:
+    async def _begin(self, method: str, path: str, query: Query) -> Fault | None:
+        """Record a request and let the scripted faults strike."""
         if self._closed:
             raise TransportError("the fake cluster is closed")
+        self.requests.append(RecordedRequest(method, path, tuple(query)))
+        # a real request never completes without giving way to other tasks
+        await asyncio.sleep(0)
+        return await self.faults.strike(method, path)
 
-    def compact(self) -> None:
-        """Forget all history: older resourceVersions and continue tokens expire."""
-        self._storage.compact()
+    def _target(self, path: str) -> Target:
+        found = target_of(path, self._objects.registry)
+        if found is None:
+            raise StatusError(404, "NotFound", "the server could not find the requested resource")
+        return found[0]
+
+    def _answer(
+        self, method: str, path: str, query: Query, headers: Headers, body: bytes | None
+    ) -> Answer:
+        registry, names = self._objects.registry, _lower(headers)
+        if method == "GET":
+            found = discover(path, names.get("accept", ""), registry) or openapi(path, registry)
+            if found is not None:
+                return found
+        target = target_of(path, registry)
+        if target is None:
+            return Answer(404, "404 page not found\n")
+        call = Call(method, target[0], dict(query), names, body)
+        return _answers.tabled(_api.handle(self._objects, call), call, self._now())
 
 
-def _response(answer: Answer) -> Response:
-    headers = {"content-type": "application/json", **answer.headers}
-    if answer.warnings:
-        headers["warning"] = ", ".join(f"299 - {_quoted(text)}" for text in answer.warnings)
-    if isinstance(answer.body, str):
-        headers["content-type"] = "text/plain; charset=utf-8"
-        return Response(answer.status, headers, answer.body.encode())
-    return Response(answer.status, headers, msgspec.json.encode(answer.body))
-
-
-def _refusal(error: StatusError) -> Response:
-    headers = {"content-type": "application/json", **error.headers}
-    return Response(error.status, headers, msgspec.json.encode(error.body))
-
-
-def _quoted(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
+def _lower(headers: Headers) -> dict[str, str]:
+    return {name.lower(): value for name, value in headers}
