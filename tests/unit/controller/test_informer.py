@@ -1,0 +1,361 @@
+"""Informers: one watch for all, a store that is never behind its events, handlers kept apart."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+from tests.unit.controller.scripted import (
+    WIDGETS,
+    ScriptedTransport,
+    line,
+    obj,
+    page,
+    refused,
+    settle,
+)
+
+from hybridpg.controller.client.api import Client
+from hybridpg.controller.errors import ManagerError
+from hybridpg.controller.informer import Informer
+from hybridpg.controller.types import KubeObject, ObjectKey, Resource
+
+pytestmark = pytest.mark.virtual_time
+
+
+class Recorder:
+    """A handler that notes what it was told, and what the store held at that moment."""
+
+    def __init__(self, informer: Informer | None = None) -> None:
+        self.seen: list[str] = []
+        self.stored: list[list[str]] = []
+        self._informer = informer
+
+    def on_add(self, obj: KubeObject, *, initial: bool) -> None:
+        self._note(f"{'initial' if initial else 'add'} {obj.name}")
+
+    def on_update(self, old: KubeObject, new: KubeObject) -> None:
+        self._note(f"update {new.name} {old.resource_version}->{new.resource_version}")
+
+    def on_delete(self, obj: KubeObject) -> None:
+        self._note(f"delete {obj.name} {obj.uid}")
+
+    def _note(self, text: str) -> None:
+        self.seen.append(text)
+        if self._informer is not None:
+            self.stored.append([found.name for found in self._informer.store.list()])
+
+
+class Failing(Recorder):
+    def _note(self, text: str) -> None:
+        super()._note(text)
+        raise RuntimeError("handler broke")
+
+
+def make(transport: ScriptedTransport, **options) -> Informer:
+    return Informer(Client(transport), WIDGETS, **options)
+
+
+@asynccontextmanager
+async def running(informer: Informer) -> AsyncIterator[None]:
+    task = asyncio.create_task(informer.run())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+async def test_the_first_list_is_delivered_as_initial_and_changes_after_it():
+    transport = ScriptedTransport(
+        [page(obj("a"), obj("b"))],
+        [
+            [
+                [line("MODIFIED", obj("a", 101)), line("ADDED", obj("c", 102))],
+                [line("DELETED", obj("b", 103))],
+                60.0,
+            ]
+        ],
+    )
+    informer = make(transport)
+    recorder = Recorder()
+    informer.add_handler(recorder)
+    async with running(informer):
+        await asyncio.sleep(1)
+    assert recorder.seen == [
+        "initial a",
+        "initial b",
+        "update a 1->101",
+        "add c",
+        "delete b uid-b",
+    ]
+
+
+async def test_waiting_for_the_sync_ends_with_the_first_list():
+    async def slow() -> None:
+        await asyncio.sleep(5)
+
+    class Slow(ScriptedTransport):
+        async def request(self, *args, **options):
+            await slow()
+            return await super().request(*args, **options)
+
+    informer = make(Slow([page(obj("a"))]))
+    async with running(informer):
+        assert not informer.synced
+        await informer.wait_synced()
+        assert asyncio.get_running_loop().time() == 5
+        assert informer.store.get(ObjectKey("ns", "a")) is not None
+
+
+async def test_a_handler_sees_a_store_that_holds_the_change_already():
+    transport = ScriptedTransport(
+        [page(obj("a"), obj("b"))], [[[line("DELETED", obj("a", 101))], 60.0]]
+    )
+    informer = make(transport)
+    recorder = Recorder(informer)
+    informer.add_handler(recorder)
+    async with running(informer):
+        await asyncio.sleep(1)
+    assert recorder.stored == [["a", "b"], ["a", "b"], ["b"]]
+
+
+async def test_a_delete_that_was_missed_is_delivered_by_the_next_list_before_what_is_new():
+    transport = ScriptedTransport(
+        [page(obj("a"), obj("b")), page(obj("b", 5), obj("c", 6))], [[refused(410, "Gone")]]
+    )
+    informer = make(transport)
+    recorder = Recorder()
+    informer.add_handler(recorder)
+    async with running(informer):
+        await asyncio.sleep(5)
+    assert recorder.seen[2:] == ["delete a uid-a", "update b 1->5", "add c"]
+
+
+async def test_a_relist_does_not_repeat_what_did_not_change():
+    transport = ScriptedTransport([page(obj("a"))], [[refused(410, "Gone")]])
+    informer = make(transport)
+    recorder = Recorder()
+    informer.add_handler(recorder)
+    async with running(informer):
+        await asyncio.sleep(5)
+    assert len(transport.of("GET")) == 2
+    assert recorder.seen == ["initial a"]
+
+
+async def test_delete_and_recreate_in_a_gap_is_a_delete_and_then_an_add():
+    transport = ScriptedTransport(
+        [page(obj("a", 1, uid="first")), page(obj("a", 9, uid="second"))], [[refused(410)]]
+    )
+    informer = make(transport)
+    recorder = Recorder()
+    informer.add_handler(recorder)
+    async with running(informer):
+        await asyncio.sleep(5)
+    assert recorder.seen == ["initial a", "delete a first", "add a"]
+
+
+async def test_delete_and_recreate_within_a_watch_is_the_same_even_if_the_delete_got_lost():
+    transport = ScriptedTransport(
+        [page(obj("a", 1, uid="first"))], [[[line("MODIFIED", obj("a", 9, uid="second"))], 60.0]]
+    )
+    informer = make(transport)
+    recorder = Recorder()
+    informer.add_handler(recorder)
+    async with running(informer):
+        await asyncio.sleep(1)
+    assert recorder.seen == ["initial a", "delete a first", "add a"]
+
+
+async def test_the_delete_of_an_object_that_was_never_seen_is_not_delivered():
+    transport = ScriptedTransport(watches=[[[line("DELETED", obj("x", 101))], 60.0]])
+    informer = make(transport)
+    recorder = Recorder()
+    informer.add_handler(recorder)
+    async with running(informer):
+        await asyncio.sleep(1)
+    assert recorder.seen == []
+
+
+async def test_all_handlers_share_one_watch():
+    transport = ScriptedTransport([page(obj("a"))])
+    informer = make(transport)
+    recorders = [Recorder() for _ in range(3)]
+    for recorder in recorders:
+        informer.add_handler(recorder)
+    async with running(informer):
+        await asyncio.sleep(1)
+    assert [recorder.seen for recorder in recorders] == [["initial a"]] * 3
+    assert transport.verbs() == ["GET", "WATCH"]
+
+
+async def test_a_failing_handler_disturbs_neither_the_others_nor_the_watch(caplog):
+    transport = ScriptedTransport(
+        [page(obj("a"))],
+        [[[line("MODIFIED", obj("a", 101)), line("DELETED", obj("a", 102))], 60.0]],
+    )
+    informer = make(transport)
+    failing, recorder = Failing(), Recorder()
+    informer.add_handler(failing)
+    informer.add_handler(recorder)
+    with caplog.at_level(logging.ERROR):
+        async with running(informer):
+            await informer.wait_synced()
+            await asyncio.sleep(1)
+    assert recorder.seen == failing.seen == ["initial a", "update a 1->101", "delete a uid-a"]
+    assert caplog.text.count("failed on ns/a") == 3
+
+
+async def test_a_late_handler_is_called_for_everything_that_is_there_and_then_like_the_others():
+    transport = ScriptedTransport(
+        [page(obj("a"), obj("b"))], [[10.0, [line("ADDED", obj("c", 101))], 60.0]]
+    )
+    informer = make(transport)
+    async with running(informer):
+        await asyncio.sleep(5)
+        late = Recorder()
+        registration = informer.add_handler(late)
+        assert registration.synced
+        assert late.seen == ["initial a", "initial b"]
+        await asyncio.sleep(10)
+    assert late.seen == ["initial a", "initial b", "add c"]
+
+
+async def test_a_removed_handler_is_not_called_any_more():
+    transport = ScriptedTransport([page()], [[10.0, [line("ADDED", obj("c", 101))], 60.0]])
+    informer = make(transport)
+    recorder = Recorder()
+    registration = informer.add_handler(recorder, resync=2)
+    async with running(informer):
+        await asyncio.sleep(5)
+        informer.remove_handler(registration)
+        await asyncio.sleep(10)
+    assert recorder.seen == []
+
+
+async def test_each_handler_knows_when_it_has_seen_the_first_list():
+    informer = make(ScriptedTransport([page(obj("a"))]))
+    at_call: list[bool] = []
+
+    class Asking(Recorder):
+        def on_add(self, obj: KubeObject, *, initial: bool) -> None:
+            at_call.append(registration.synced)
+
+    registration = informer.add_handler(Asking())
+    assert not registration.synced
+    async with running(informer):
+        await informer.wait_synced()
+    assert at_call == [False]
+    assert registration.synced
+
+
+async def test_namespaces_are_merged_into_one_store_that_is_complete_with_the_last():
+    class TwoNamespaces(ScriptedTransport):
+        async def request(self, method, path, **options):
+            if "/two/" in path:
+                await asyncio.sleep(5)
+                self.lists = [page(obj("b", namespace="two"))]
+            else:
+                self.lists = [page(obj("a", namespace="one"))]
+            return await super().request(method, path, **options)
+
+    transport = TwoNamespaces()
+    informer = make(transport, namespaces=("one", "two", "one"))
+    recorder = Recorder()
+    informer.add_handler(recorder)
+    async with running(informer):
+        await asyncio.sleep(1)
+        assert recorder.seen == ["initial a"]
+        assert not informer.synced
+        await informer.wait_synced()
+        assert [str(found.key) for found in informer.store.list()] == ["one/a", "two/b"]
+        await settle()
+    assert len(transport.of("WATCH")) == 2
+
+
+async def test_namespaces_mean_nothing_for_a_cluster_scoped_kind():
+    cluster = Resource("example.org", "v1", "widgets", "Widget", namespaced=False)
+    transport = ScriptedTransport()
+    informer = Informer(Client(transport), cluster, namespaces=("one", "two"))
+    async with running(informer):
+        await informer.wait_synced()
+    assert transport.verbs()[0] == "GET"
+    assert transport.of("GET")[0].path == "/apis/example.org/v1/widgets"
+
+
+async def test_a_resync_replays_the_store_to_the_one_who_asked_and_asks_no_server():
+    transport = ScriptedTransport([page(obj("a"), obj("b"))])
+    informer = make(transport)
+    asked, other = Recorder(), Recorder()
+    informer.add_handler(asked, resync=20)
+    informer.add_handler(other)
+    async with running(informer):
+        await asyncio.sleep(50)
+    assert asked.seen == ["initial a", "initial b"] + ["update a 1->1", "update b 1->1"] * 2
+    assert other.seen == ["initial a", "initial b"]
+    assert transport.verbs() == ["GET", "WATCH"]
+
+
+async def test_a_resync_comes_once_a_second_at_most():
+    informer = make(ScriptedTransport([page(obj("a"))]))
+    recorder = Recorder()
+    informer.add_handler(recorder, resync=0.001)
+    async with running(informer):
+        await asyncio.sleep(10.5)
+    assert len(recorder.seen) == 11
+
+
+async def test_a_large_resync_lets_others_run_and_skips_what_went_meanwhile():
+    transport = ScriptedTransport(
+        [page(*(obj(f"n{number:04}") for number in range(600)))],
+    )
+    informer = make(transport)
+
+    class Deleting(Recorder):
+        def on_update(self, old: KubeObject, new: KubeObject) -> None:
+            super().on_update(old, new)
+            if new.name == "n0000":
+                # between two slices, the last object goes
+                asyncio.get_running_loop().call_soon(
+                    informer._writer.remove, ObjectKey("ns", "n0599")
+                )
+
+    recorder = Deleting()
+    informer.add_handler(recorder, resync=10)
+    async with running(informer):
+        await asyncio.sleep(15)
+    updates = [text for text in recorder.seen if text.startswith("update")]
+    assert len(updates) == 599
+
+
+async def test_a_resync_cannot_be_added_to_a_running_informer():
+    informer = make(ScriptedTransport())
+    async with running(informer):
+        await informer.wait_synced()
+        with pytest.raises(ManagerError, match="runs already"):
+            informer.add_handler(Recorder(), resync=10)
+
+
+async def test_an_informer_runs_once():
+    informer = make(ScriptedTransport())
+    async with running(informer):
+        await informer.wait_synced()
+        with pytest.raises(ManagerError, match="runs already"):
+            await informer.run()
+
+
+async def test_an_index_of_an_informer_follows_the_watch():
+    transport = ScriptedTransport(
+        [page(obj("a", spec={"size": 1}))],
+        [[[line("MODIFIED", obj("a", 101, spec={"size": 2}))], 60.0]],
+    )
+    informer = make(transport)
+    size: Callable[[KubeObject], list[str]] = lambda found: [str(found.decode()["spec"]["size"])]  # noqa: E731
+    informer.add_index("size", size)
+    async with running(informer):
+        await asyncio.sleep(1)
+        assert informer.store.by_index("size", "1") == []
+        assert [found.name for found in informer.store.by_index("size", "2")] == ["a"]

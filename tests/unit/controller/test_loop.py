@@ -1,0 +1,393 @@
+"""The controller loop: what runs when, what a failure costs, and what it never does."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+import pytest
+from tests.unit.controller.scripted import (
+    GADGETS,
+    WIDGETS,
+    ScriptedTransport,
+    line,
+    obj,
+    page,
+)
+
+from hybridpg.controller.client.api import Client
+from hybridpg.controller.errors import (
+    Conflict,
+    ManagerError,
+    NotSynced,
+    TerminalError,
+    TransportError,
+)
+from hybridpg.controller.handlers import enqueue_mapped, enqueue_self
+from hybridpg.controller.informer import Informer
+from hybridpg.controller.loop import Controller
+from hybridpg.controller.predicates import generation_changed
+from hybridpg.controller.ratelimit import ExponentialLimiter
+from hybridpg.controller.reconcile import Request, Result
+from hybridpg.controller.types import ObjectKey
+
+pytestmark = pytest.mark.virtual_time
+
+A, B, C = (ObjectKey("ns", name) for name in "abc")
+
+
+class Script:
+    """A reconcile function that plays a list of outcomes, and notes when it was called."""
+
+    def __init__(self, *outcomes: Result | BaseException | float | None) -> None:
+        self.outcomes = list(outcomes)
+        self.calls: list[tuple[float, str]] = []
+        self.requests: list[Request] = []
+        self.running = self.most = 0
+
+    @property
+    def times(self) -> list[float]:
+        return [at for at, _ in self.calls]
+
+    async def __call__(self, request: Request) -> Result | None:
+        self.calls.append((round(asyncio.get_running_loop().time(), 6), request.key.name))
+        self.requests.append(request)
+        outcome = self.outcomes.pop(0) if self.outcomes else None
+        self.running += 1
+        self.most = max(self.most, self.running)
+        try:
+            if isinstance(outcome, float):
+                await asyncio.sleep(outcome)
+                return None
+            if isinstance(outcome, BaseException):
+                raise outcome
+            return outcome
+        finally:
+            self.running -= 1
+
+
+@asynccontextmanager
+async def running(*parts: Controller | Informer) -> AsyncIterator[None]:
+    tasks = [asyncio.create_task(part.run()) for part in parts]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+
+
+def make(reconcile: Script, **options) -> Controller:
+    options.setdefault("limiter", ExponentialLimiter(base=1, cap=100))
+    return Controller("test", reconcile, **options)
+
+
+async def test_a_key_is_reconciled_once_and_then_left_alone():
+    reconcile = Script()
+    controller = make(reconcile)
+    async with running(controller):
+        controller.enqueue(A)
+        controller.enqueue(A)
+        await asyncio.sleep(1000)
+    assert reconcile.calls == [(0, "a")]
+
+
+async def test_a_failure_is_retried_with_growing_pauses_until_it_succeeds():
+    """H19."""
+    reconcile = Script(RuntimeError("1"), TransportError("2"), ValueError("3"))
+    controller = make(reconcile)
+    async with running(controller):
+        controller.enqueue(A)
+        await asyncio.sleep(1000)
+    assert reconcile.times == [0, 1, 3, 7]
+    assert [request.attempt for request in reconcile.requests] == [0, 1, 2, 3]
+
+
+async def test_a_success_forgets_the_failures():
+    reconcile = Script(RuntimeError("x"), RuntimeError("x"), None, RuntimeError("x"))
+    controller = make(reconcile)
+    async with running(controller):
+        controller.enqueue(A)
+        await asyncio.sleep(100)
+        controller.enqueue(A)
+        await asyncio.sleep(100)
+    assert reconcile.times == [0, 1, 3, 100, 101]
+
+
+async def test_a_requeue_is_no_failure_and_is_not_rate_limited():
+    again = Result(requeue_after=10)
+    reconcile = Script(RuntimeError("x"), again, again, RuntimeError("x"))
+    controller = make(reconcile)
+    async with running(controller):
+        controller.enqueue(A)
+        await asyncio.sleep(100)
+    assert reconcile.times == [0, 1, 11, 21, 22]
+
+
+async def test_a_requeue_after_nothing_comes_at_once():
+    reconcile = Script(Result(requeue_after=0), Result())
+    controller = make(reconcile)
+    async with running(controller):
+        controller.enqueue(A)
+        await asyncio.sleep(100)
+    assert reconcile.times == [0, 0]
+
+
+async def test_a_terminal_error_is_not_retried_until_the_key_comes_again(caplog):
+    reconcile = Script(TerminalError("spec is wrong"), RuntimeError("x"))
+    controller = make(reconcile)
+    with caplog.at_level(logging.ERROR):
+        async with running(controller):
+            controller.enqueue(A)
+            await asyncio.sleep(100)
+            controller.enqueue(A)
+            await asyncio.sleep(100)
+    assert reconcile.times == [0, 100, 101]
+    assert "gives up until it changes: spec is wrong" in caplog.text
+
+
+async def test_a_terminal_error_does_not_forget_earlier_failures():
+    reconcile = Script(RuntimeError("x"), TerminalError("y"), RuntimeError("z"))
+    controller = make(reconcile)
+    async with running(controller):
+        controller.enqueue(A)
+        await asyncio.sleep(10)
+        controller.enqueue(A)
+        await asyncio.sleep(100)
+    assert reconcile.times == [0, 1, 10, 12]
+
+
+async def test_a_conflict_is_retried_and_is_not_worth_a_warning(caplog):
+    reconcile = Script(Conflict(409, "Conflict", "changed"))
+    controller = make(reconcile)
+    with caplog.at_level(logging.WARNING):
+        async with running(controller):
+            controller.enqueue(A)
+            await asyncio.sleep(10)
+    assert reconcile.times == [0, 1]
+    assert caplog.records == []
+
+
+async def test_an_unexpected_error_is_logged_with_its_trace_and_one_of_ours_without(caplog):
+    reconcile = Script(KeyError("spec"), TransportError("reset"))
+    controller = make(reconcile)
+    with caplog.at_level(logging.WARNING):
+        async with running(controller):
+            controller.enqueue(A)
+            await asyncio.sleep(10)
+    assert [record.exc_info is not None for record in caplog.records] == [True, False]
+    assert "test of ns/a failed, next try in 2 s: reset" in caplog.text
+
+
+async def test_one_failing_key_does_not_stop_the_others():
+    reconcile = Script(RuntimeError("x"), None, None)
+    controller = make(reconcile)
+    async with running(controller):
+        for key in (A, B, C):
+            controller.enqueue(key)
+        await asyncio.sleep(0.5)
+    assert [name for _, name in reconcile.calls] == ["a", "b", "c"]
+
+
+async def test_a_reconcile_that_takes_too_long_is_cut_off_and_is_a_failure(caplog):
+    reconcile = Script(60.0)
+    controller = make(reconcile, reconcile_timeout=10)
+    with caplog.at_level(logging.WARNING):
+        async with running(controller):
+            controller.enqueue(A)
+            await asyncio.sleep(100)
+    assert reconcile.times == [0, 11]
+    assert "reconcile took longer than 10 s" in caplog.text
+
+
+async def test_a_timeout_of_something_within_is_not_taken_for_our_own(caplog):
+    reconcile = Script(TimeoutError("database"))
+    controller = make(reconcile, reconcile_timeout=10)
+    with caplog.at_level(logging.WARNING):
+        async with running(controller):
+            controller.enqueue(A)
+            await asyncio.sleep(5)
+    assert reconcile.times == [0, 1]
+    assert "database" in caplog.text
+
+
+async def test_a_cancellation_that_leaks_out_of_a_reconcile_does_not_kill_the_worker():
+    reconcile = Script(asyncio.CancelledError(), None)
+    controller = make(reconcile)
+    async with running(controller):
+        controller.enqueue(A)
+        await asyncio.sleep(10)
+    assert reconcile.times == [0, 1]
+
+
+async def test_so_many_run_at_a_time_as_there_are_workers():
+    reconcile = Script(*[1.0] * 10)
+    controller = make(reconcile, workers=3)
+    async with running(controller):
+        for number in range(10):
+            controller.enqueue(ObjectKey("ns", f"n{number}"))
+        await asyncio.sleep(100)
+    assert reconcile.most == 3
+    assert sorted(reconcile.times) == [0] * 3 + [1] * 3 + [2] * 3 + [3]
+
+
+async def test_a_key_is_never_reconciled_twice_at_a_time_and_comes_again_after():
+    reconcile = Script(10.0, None)
+    controller = make(reconcile, workers=3)
+    async with running(controller):
+        controller.enqueue(A)
+        await asyncio.sleep(5)
+        controller.enqueue(A)
+        await asyncio.sleep(100)
+    assert reconcile.most == 1
+    assert reconcile.times == [0, 10]
+
+
+async def test_a_key_can_be_enqueued_for_later():
+    reconcile = Script()
+    controller = make(reconcile)
+    async with running(controller):
+        controller.enqueue_after(A, 30)
+        controller.enqueue_after(A, 10)
+        await asyncio.sleep(100)
+    assert reconcile.times == [10]
+
+
+async def test_every_run_has_an_id_of_its_own_across_controllers():
+    first, second = Script(Result(requeue_after=1), Result(requeue_after=1)), Script()
+    controllers = make(first), make(second)
+    async with running(*controllers):
+        for controller in controllers:
+            controller.enqueue(A)
+        await asyncio.sleep(10)
+    ids = [request.reconcile_id for request in first.requests + second.requests]
+    assert len(ids) == len(set(ids)) == 4
+
+
+async def test_the_scope_is_entered_around_each_run_and_left_after_a_failure():
+    notes: list[str] = []
+
+    @contextmanager
+    def scope(request: Request) -> Iterator[None]:
+        notes.append(f"enter {request.key}")
+        yield
+        notes.append(f"leave {request.key}")
+
+    controller = make(Script(RuntimeError("x"), None), scope=scope)
+    async with running(controller):
+        controller.enqueue(A)
+        await asyncio.sleep(10)
+    assert notes == ["enter ns/a", "leave ns/a"] * 2
+
+
+async def test_workers_start_when_all_sources_are_synced():
+    class Slow(ScriptedTransport):
+        async def request(self, *args, **options):
+            await asyncio.sleep(20)
+            return await super().request(*args, **options)
+
+    fast = Informer(Client(ScriptedTransport([page(obj("a"))])), WIDGETS)
+    slow = Informer(Client(Slow([page(obj("b"))])), GADGETS)
+    reconcile = Script()
+    controller = make(reconcile)
+    controller.watch(fast, handler=enqueue_self())
+    controller.watch(slow, handler=enqueue_self())
+    async with running(fast, slow, controller):
+        await asyncio.sleep(50)
+    assert reconcile.calls == [(20, "a"), (20, "b")]
+
+
+async def test_a_cache_that_never_fills_fails_the_controller_and_is_named():
+    informer = Informer(Client(ScriptedTransport()), WIDGETS)
+    controller = make(Script())
+    controller.watch(informer, handler=enqueue_self())
+    with pytest.raises(ManagerError, match=r"test: caches not complete.*widgets\.example\.org"):
+        await controller.run()
+    assert asyncio.get_running_loop().time() == 120
+
+
+async def test_events_of_a_source_pass_its_predicate_and_become_keys():
+    transport = ScriptedTransport(
+        [page(obj("a"))],
+        [
+            [
+                5.0,
+                [line("MODIFIED", obj("a", 101))],
+                5.0,
+                [line("MODIFIED", obj("a", 102, generation=2))],
+                5.0,
+                [line("DELETED", obj("a", 103))],
+                60.0,
+            ]
+        ],
+    )
+    informer = Informer(Client(transport), WIDGETS)
+    reconcile = Script()
+    controller = make(reconcile)
+    controller.watch(informer, handler=enqueue_self(), predicate=generation_changed())
+    async with running(informer, controller):
+        await asyncio.sleep(50)
+    assert reconcile.times == [0, 10, 15]
+
+
+async def test_a_mapping_that_reads_a_store_too_early_is_asked_again_when_it_is_complete():
+    class Slow(ScriptedTransport):
+        async def request(self, *args, **options):
+            await asyncio.sleep(20)
+            return await super().request(*args, **options)
+
+    widgets = Informer(Client(ScriptedTransport([page(obj("w"))])), WIDGETS)
+    gadgets = Informer(Client(Slow([page(obj("a"), obj("b"))])), GADGETS)
+    reconcile = Script()
+    controller = make(reconcile)
+    mapped = enqueue_mapped(lambda _: [found.key for found in gadgets.store.list()])
+    controller.watch(widgets, handler=mapped)
+    controller.watch(gadgets, handler=enqueue_mapped(lambda _: []))
+    async with running(widgets, gadgets, controller):
+        await asyncio.sleep(50)
+    assert reconcile.calls == [(20, "a"), (20, "b")]
+
+
+async def test_a_mapping_that_is_never_ready_is_an_error_of_the_handler(caplog):
+    def unready(_: object) -> list[ObjectKey]:
+        raise NotSynced("other store")
+
+    transport = ScriptedTransport([page()], [[5.0, [line("ADDED", obj("a", 101))], 60.0]])
+    informer = Informer(Client(transport), WIDGETS)
+    controller = make(Script())
+    controller.watch(informer, handler=enqueue_mapped(unready))
+    with caplog.at_level(logging.ERROR):
+        async with running(informer, controller):
+            await asyncio.sleep(20)
+    assert "failed on ns/a" in caplog.text
+
+
+async def test_a_stop_lets_runs_finish_and_drops_what_waits():
+    reconcile = Script(10.0)
+    controller = make(reconcile)
+    task = asyncio.create_task(controller.run())
+    controller.enqueue(A)
+    controller.enqueue(B)
+    controller.enqueue_after(C, 1)
+    await asyncio.sleep(5)
+    controller.enqueue(A)
+    await controller.stop()
+    await task
+    assert asyncio.get_running_loop().time() == 10
+    assert reconcile.calls == [(0, "a")]
+
+
+async def test_a_failure_during_the_stop_is_not_retried():
+    async def failing(request: Request) -> None:
+        await asyncio.sleep(5)
+        raise RuntimeError("too late")
+
+    controller = Controller("test", failing)
+    task = asyncio.create_task(controller.run())
+    controller.enqueue(A)
+    await asyncio.sleep(1)
+    await controller.stop()
+    await task
+    assert asyncio.get_running_loop().time() == 5
