@@ -7,7 +7,7 @@ one needs no write: nothing changes but what is said to change, the transition t
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final, Literal
 
 from ._clock import WallClock, wall_time
@@ -62,4 +62,4 @@ def remove_condition(conditions: Iterable[JsonObject], type_: str) -> list[JsonO
 
 def timestamp(moment: datetime) -> str:
     """Return a time of day as the Kubernetes API writes it: UTC, whole seconds."""
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

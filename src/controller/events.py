@@ -15,7 +15,7 @@ import socket
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 
 from ._clock import WallClock, loop_time, wall_time
@@ -95,6 +95,9 @@ class EventRecorder:
         self._known: OrderedDict[_Key, _Series] = OrderedDict()
         self._spam: OrderedDict[tuple[ObjectReference, str], BucketLimiter[str]] = OrderedDict()
         self._dropped = 0
+        # microseconds in the name of the last event; no two events have the same
+        self._stamp = 0
+        self._replica = int(rand() * 0xFFFF)
 
     def event(self, about: ObjectReference, type_: str, reason: str, message: str) -> None:
         """Record an event; ``type_`` is ``Normal`` or ``Warning``."""
@@ -238,8 +241,9 @@ class EventRecorder:
         return not limiter.take()
 
     def _name(self, about: ObjectReference, moment: datetime) -> str:
-        # the time makes it unique in time, the random part among replicas
-        suffix = f".{int(moment.timestamp() * 1e6):x}{int(self._rand() * 0xFFFF):04x}"
+        # rising within this process, and told apart from those of other replicas
+        self._stamp = max(self._stamp + 1, int(moment.timestamp() * 1e6))
+        suffix = f".{self._stamp:x}{self._replica:04x}"
         return about.name[: NAME_LIMIT - len(suffix)].rstrip(".-") + suffix
 
 
@@ -248,7 +252,7 @@ def _namespace(about: ObjectReference) -> str:
 
 
 def _micro_time(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def _cut(message: str) -> str:

@@ -1,0 +1,258 @@
+"""The event recorder: never in the way, never a flood, and what kubectl shows."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+
+import pytest
+from tests.unit.controller.scripted import ScriptedTransport, failure
+
+from hybridpg.controller.client.api import Client
+from hybridpg.controller.errors import TransportError
+from hybridpg.controller.events import QUEUE_LIMIT, EventRecorder
+from hybridpg.controller.types import ObjectReference
+
+pytestmark = pytest.mark.virtual_time
+
+ABOUT = ObjectReference("example.org/v1", "Widget", "ns", "a", "uid-a")
+EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def wall() -> datetime:
+    return EPOCH + timedelta(seconds=asyncio.get_running_loop().time())
+
+
+def about(name: str) -> ObjectReference:
+    return ObjectReference("example.org/v1", "Widget", "ns", name, f"uid-{name}")
+
+
+@asynccontextmanager
+async def recording(transport: ScriptedTransport) -> AsyncIterator[EventRecorder]:
+    recorder = EventRecorder(
+        Client(transport), controller="hybridpg", instance="pod-1", wall=wall, rand=lambda: 0.5
+    )
+    task = asyncio.create_task(recorder.run())
+    try:
+        yield recorder
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+async def test_an_event_is_complete_and_regards_its_object():
+    transport = ScriptedTransport()
+    async with recording(transport) as recorder:
+        recorder.event(ABOUT, "Normal", "Created", "database made")
+        await recorder.flush()
+    (call,) = transport.calls
+    assert (call.verb, call.path) == ("POST", "/apis/events.k8s.io/v1/namespaces/ns/events")
+    name = call.body["metadata"].pop("name")
+    assert name.startswith("a.")
+    assert call.body == {
+        "apiVersion": "events.k8s.io/v1",
+        "kind": "Event",
+        "metadata": {"namespace": "ns"},
+        "eventTime": "2026-01-01T00:00:00.000000Z",
+        "reportingController": "hybridpg",
+        "reportingInstance": "pod-1",
+        "action": "Created",
+        "reason": "Created",
+        "type": "Normal",
+        "note": "database made",
+        "regarding": {
+            "apiVersion": "example.org/v1",
+            "kind": "Widget",
+            "namespace": "ns",
+            "name": "a",
+            "uid": "uid-a",
+        },
+    }
+
+
+async def test_events_of_cluster_scoped_objects_go_to_the_default_namespace():
+    transport = ScriptedTransport()
+    async with recording(transport) as recorder:
+        recorder.event(ObjectReference("v1", "Node", "", "n", "u"), "Normal", "R", "m")
+        await recorder.flush()
+    assert transport.calls[0].path == "/apis/events.k8s.io/v1/namespaces/default/events"
+
+
+async def test_the_same_event_again_becomes_a_series_and_then_is_only_counted():
+    transport = ScriptedTransport()
+    async with recording(transport) as recorder:
+        for _ in range(50):
+            recorder.event(ABOUT, "Warning", "Unreachable", "no route")
+            await asyncio.sleep(1)
+    assert transport.verbs() == ["POST", "PATCH"]
+    name = transport.calls[0].body["metadata"]["name"]
+    assert transport.calls[1].path.endswith(f"/namespaces/ns/events/{name}")
+    assert transport.calls[1].body == {
+        "series": {"count": 2, "lastObservedTime": "2026-01-01T00:00:01.000000Z"}
+    }
+
+
+async def test_events_at_the_same_moment_are_one_event_with_a_series():
+    transport = ScriptedTransport()
+    async with recording(transport) as recorder:
+        for _ in range(3):
+            recorder.event(ABOUT, "Warning", "Unreachable", "no route")
+        await recorder.flush()
+    assert transport.verbs() == ["POST"]
+    assert transport.calls[0].body["series"]["count"] == 3
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        (about("b"), "Normal", "Created", "m"),
+        (ABOUT, "Warning", "Created", "m"),
+        (ABOUT, "Normal", "Deleted", "m"),
+        (ABOUT, "Normal", "Created", "other"),
+    ],
+)
+async def test_events_that_differ_in_anything_are_not_the_same(other):
+    transport = ScriptedTransport()
+    async with recording(transport) as recorder:
+        recorder.event(ABOUT, "Normal", "Created", "m")
+        recorder.event(*other)
+        await recorder.flush()
+    assert transport.verbs() == ["POST", "POST"]
+    first, second = (call.body["metadata"]["name"] for call in transport.calls)
+    assert first != second
+
+
+async def test_a_lasting_series_is_refreshed_every_half_hour():
+    transport = ScriptedTransport()
+    async with recording(transport) as recorder:
+        for _ in range(7200 // 60):
+            recorder.event(ABOUT, "Warning", "Unreachable", "no route")
+            await asyncio.sleep(60)
+    assert transport.verbs() == ["POST"] + ["PATCH"] * 4
+    pauses = [call.at for call in transport.of("PATCH")]
+    assert all(1800 <= later - earlier <= 1920 for earlier, later in pairwise(pauses))
+
+
+async def test_a_series_that_ends_is_written_a_last_time_and_forgotten():
+    transport = ScriptedTransport()
+    async with recording(transport) as recorder:
+        for _ in range(5):
+            recorder.event(ABOUT, "Warning", "Unreachable", "no route")
+            await asyncio.sleep(1)
+        await asyncio.sleep(600)
+        assert transport.verbs() == ["POST", "PATCH", "PATCH"]
+        assert transport.calls[2].body["series"]["count"] == 5
+        recorder.event(ABOUT, "Warning", "Unreachable", "no route")
+        await recorder.flush()
+    assert transport.verbs() == ["POST", "PATCH", "PATCH", "POST"]
+
+
+async def test_an_event_that_the_server_has_forgotten_begins_anew():
+    transport = ScriptedTransport(writes=[failure(200), failure(404, "NotFound"), failure(200)])
+    async with recording(transport) as recorder:
+        for _ in range(3):
+            recorder.event(ABOUT, "Warning", "Unreachable", "no route")
+            await asyncio.sleep(1)
+    assert transport.verbs() == ["POST", "PATCH", "POST"]
+
+
+async def test_one_object_can_cause_25_events_of_a_type_and_then_one_in_five_minutes():
+    transport = ScriptedTransport()
+    async with recording(transport) as recorder:
+        for number in range(100):
+            recorder.event(ABOUT, "Warning", "Failed", f"attempt {number}")
+        recorder.event(ABOUT, "Normal", "Created", "another type has its own budget")
+        recorder.event(about("b"), "Warning", "Failed", "another object, too")
+        await recorder.flush()
+        assert len(transport.calls) == 27
+        await asyncio.sleep(300)
+        for number in range(100, 110):
+            recorder.event(ABOUT, "Warning", "Failed", f"attempt {number}")
+        await recorder.flush()
+    assert len(transport.calls) == 28
+
+
+async def test_a_full_queue_drops_and_never_blocks(caplog):
+    transport = ScriptedTransport()
+    with caplog.at_level(logging.WARNING):
+        async with recording(transport) as recorder:
+            for number in range(QUEUE_LIMIT + 100):
+                recorder.event(about(f"n{number}"), "Normal", "Created", "m")
+            await recorder.flush()
+    assert len(transport.calls) == QUEUE_LIMIT
+    assert [record.args for record in caplog.records] == [
+        (1,),
+        (2,),
+        (4,),
+        (8,),
+        (16,),
+        (32,),
+        (64,),
+    ]
+
+
+@pytest.mark.parametrize("code", [400, 403, 404, 422, 429, 500])
+async def test_what_the_server_refuses_is_dropped_and_the_next_event_is_written(code, caplog):
+    transport = ScriptedTransport(writes=[failure(code)])
+    with caplog.at_level(logging.WARNING):
+        async with recording(transport) as recorder:
+            recorder.event(ABOUT, "Normal", "Created", "m")
+            recorder.event(ABOUT, "Normal", "Deleted", "m")
+            await recorder.flush()
+    assert transport.verbs() == ["POST", "POST"]
+    assert caplog.text.count("is dropped") == 1
+    assert asyncio.get_running_loop().time() == 0
+
+
+async def test_an_event_without_an_answer_is_tried_again_every_ten_seconds():
+    transport = ScriptedTransport(writes=[TransportError("reset")] * 3 + [failure(200)])
+    async with recording(transport) as recorder:
+        recorder.event(ABOUT, "Normal", "Created", "m")
+        await recorder.flush()
+    assert [call.at for call in transport.calls] == [0, 10, 20, 30]
+    names = {call.body["metadata"]["name"] for call in transport.calls}
+    assert len(names) == 1
+
+
+async def test_a_lost_answer_does_not_make_the_event_twice():
+    transport = ScriptedTransport(writes=[TransportError("reset"), failure(409, "AlreadyExists")])
+    async with recording(transport) as recorder:
+        recorder.event(ABOUT, "Normal", "Created", "m")
+        await recorder.flush()
+        recorder.event(ABOUT, "Normal", "Created", "m")
+        await recorder.flush()
+    assert transport.verbs() == ["POST", "POST", "PATCH"]
+
+
+async def test_a_server_that_stays_away_costs_the_event_after_twelve_tries(caplog):
+    transport = ScriptedTransport(writes=[TransportError("reset")] * 12)
+    with caplog.at_level(logging.WARNING):
+        async with recording(transport) as recorder:
+            recorder.event(ABOUT, "Normal", "Created", "m")
+            await recorder.flush()
+    assert len(transport.calls) == 12
+    assert "is dropped: reset" in caplog.text
+
+
+async def test_what_is_too_long_for_the_server_is_cut():
+    transport = ScriptedTransport()
+    async with recording(transport) as recorder:
+        recorder.event(about("n" * 253), "Normal", "R" * 300, "ü" * 2000)
+        await recorder.flush()
+    body = transport.calls[0].body
+    assert len(body["metadata"]["name"]) <= 253
+    assert len(body["reason"]) == len(body["action"]) == 128
+    assert 1000 < len(body["note"].encode()) <= 1024
+    assert body["note"].endswith("ü…")
+
+
+async def test_a_cut_name_is_still_a_name():
+    transport = ScriptedTransport()
+    async with recording(transport) as recorder:
+        recorder.event(about("a" * 230 + "." * 20), "Normal", "R", "m")
+        await recorder.flush()
+    assert ".." not in transport.calls[0].body["metadata"]["name"]
