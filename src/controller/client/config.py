@@ -87,7 +87,7 @@ class Config:
 
 
 def load_in_cluster(
-    *, folder: Path = SERVICE_ACCOUNT, environ: Mapping[str, str] = os.environ
+    *, folder: Path | None = None, environ: Mapping[str, str] = os.environ
 ) -> Config:
     """Return the configuration of the service account of this pod.
 
@@ -95,6 +95,7 @@ def load_in_cluster(
 
     Errors: :class:`~..errors.ConfigError` outside of a pod, and where no account is mounted.
     """
+    folder = folder or SERVICE_ACCOUNT
     host = environ.get("KUBERNETES_SERVICE_HOST", "")
     port = environ.get("KUBERNETES_SERVICE_PORT", "")
     if not host or not port:
@@ -110,10 +111,12 @@ def load_in_cluster(
         )
     url = f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
     namespace = folder / "namespace"
+    tls = TlsConfig(ca_file=str(folder / "ca.crt"))
+    tls.context()  # a file that cannot be used is an error now and not of the first request
     return Config(
         host=url,
         auth=TokenFile(folder / "token"),
-        tls=TlsConfig(ca_file=str(folder / "ca.crt")),
+        tls=tls,
         namespace=namespace.read_text().strip() if namespace.is_file() else DEFAULT_NAMESPACE,
     )
 

@@ -55,16 +55,18 @@ async def load_kubeconfig(path: str | Path | None = None, context: str | None = 
         raise ConfigError(f"no kubeconfig at {paths}: name one with --kubeconfig or {VARIABLE}")
     loader, found = await _load(paths, context)
     host = found.host or ""
+    tls = TlsConfig(
+        ca_file=found.ssl_ca_cert or "",
+        certificate_file=found.cert_file or "",
+        key_file=found.key_file or "",
+        server_name=found.tls_server_name or "",
+        verify=bool(found.verify_ssl),
+    )
+    tls.context()  # a file that cannot be used is an error now and not of the first request
     return Config(
         host=host.rstrip("/"),
         auth=_auth(paths, context, _credential(loader, found)),
-        tls=TlsConfig(
-            ca_file=found.ssl_ca_cert or "",
-            certificate_file=found.cert_file or "",
-            key_file=found.key_file or "",
-            server_name=found.tls_server_name or "",
-            verify=bool(found.verify_ssl),
-        ),
+        tls=tls,
         namespace=_namespace(loader.current_context),
         proxy=found.proxy or environment_proxy(host),
     )

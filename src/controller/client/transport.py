@@ -7,6 +7,7 @@ compression (it delays events), and a silent one is given up.
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Final
@@ -62,6 +63,8 @@ class AiohttpTransport:
         self._user_agent = user_agent  # one that looks like a browser gets indented JSON
         self._requests: aiohttp.ClientSession | None = None
         self._watches: aiohttp.ClientSession | None = None
+        # Answers that are being read: closing a connection does not wake their readers.
+        self._answers: weakref.WeakSet[aiohttp.ClientResponse] = weakref.WeakSet()
         self._closed = False
 
     @property
@@ -106,8 +109,10 @@ class AiohttpTransport:
             raise translate(error, str(exchange)) from error
 
     async def close(self) -> None:
-        """Close all connections; further requests fail."""
+        """Close all connections; requests and streams under way fail, and so do further ones."""
         self._closed = True
+        for answer in list(self._answers):
+            answer.close()
         for session in (self._requests, self._watches):
             if session is not None:
                 await session.close()
@@ -161,7 +166,7 @@ class AiohttpTransport:
         if authorization:
             headers.append(("authorization", authorization))
         url = URL(self._config.host + exchange.path, encoded=True)
-        return await session.request(
+        answer = await session.request(
             exchange.method,
             url.with_query(list(exchange.query)) if exchange.query else url,
             headers=headers,
@@ -170,6 +175,8 @@ class AiohttpTransport:
             proxy=self._config.proxy or None,
             allow_redirects=False,  # a token must not follow one
         )
+        self._answers.add(answer)
+        return answer
 
     def _session(self, timeout: aiohttp.ClientTimeout, *, limit: int) -> aiohttp.ClientSession:
         encrypted = self._config.host.startswith("https")

@@ -1,0 +1,325 @@
+"""Kubeconfigs in all the forms that people have."""
+
+from __future__ import annotations
+
+import base64
+import datetime
+import stat
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from tests.unit.controller.client.pki import Pki
+
+from hybridpg.controller.client import TokenFile, config, load_default, load_kubeconfig
+from hybridpg.controller.errors import ConfigError
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("KUBECONFIG", "KUBERNETES_SERVICE_HOST", "https_proxy", "HTTPS_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+
+
+def write(path: Path, *, name: str = "test", **parts: Any) -> Path:
+    """A kubeconfig with one context; ``user``, ``cluster`` and ``context`` add to the defaults."""
+    config = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": name,
+        "clusters": [
+            {"name": name, "cluster": {"server": "https://api:6443/", **parts.get("cluster", {})}}
+        ],
+        "users": [{"name": name, "user": parts.get("user", {})}],
+        "contexts": [
+            {"name": name, "context": {"cluster": name, "user": name, **parts.get("context", {})}}
+        ],
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(yaml.safe_dump(config))
+    return path
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "kubeconfig"
+
+
+async def test_a_token_becomes_a_header(path: Path):
+    config = await load_kubeconfig(write(path, user={"token": "secret"}))
+
+    assert config.host == "https://api:6443"
+    assert config.namespace == "default"
+    assert await config.auth.header() == "Bearer secret"
+
+
+async def test_a_user_and_a_password_become_a_header(path: Path):
+    config = await load_kubeconfig(write(path, user={"username": "a", "password": "b"}))
+
+    assert await config.auth.header() == "Basic " + base64.b64encode(b"a:b").decode()
+
+
+async def test_a_client_certificate_needs_no_header(path: Path, pki: Pki):
+    pem = base64.b64encode(pki.client.read_bytes()).decode()
+    ca = base64.b64encode(pki.ca.read_bytes()).decode()
+    config = await load_kubeconfig(
+        write(
+            path,
+            user={"client-certificate-data": pem, "client-key-data": pem},
+            cluster={"certificate-authority-data": ca},
+        )
+    )
+
+    assert await config.auth.header() == ""
+    assert await config.auth.rejected("") is False
+    key = Path(config.tls.key_file)
+    assert key.read_bytes() == pki.client.read_bytes()
+    assert stat.S_IMODE(key.stat().st_mode) == 0o600
+    assert config.tls.context().get_ca_certs()
+
+
+async def test_files_are_found_beside_the_kubeconfig(path: Path, pki: Pki):
+    (path.parent / "ca.crt").write_bytes(pki.ca.read_bytes())
+    for name in ("client.crt", "client.key"):
+        (path.parent / name).write_bytes(pki.client.read_bytes())
+    config = await load_kubeconfig(
+        write(
+            path,
+            user={"client-certificate": "client.crt", "client-key": "client.key"},
+            cluster={"certificate-authority": "ca.crt"},
+        )
+    )
+
+    assert config.tls.ca_file == str(path.parent / "ca.crt")
+    assert config.tls.certificate_file == str(path.parent / "client.crt")
+    assert config.tls.key_file == str(path.parent / "client.key")
+
+
+async def test_server_name_proxy_and_verification_are_taken_over(path: Path):
+    config = await load_kubeconfig(
+        write(
+            path,
+            cluster={
+                "tls-server-name": "other",
+                "proxy-url": "http://proxy:3128",
+                "insecure-skip-tls-verify": True,
+            },
+            context={"namespace": "team"},
+        )
+    )
+
+    assert (config.tls.server_name, config.tls.verify) == ("other", False)
+    assert (config.proxy, config.namespace) == ("http://proxy:3128", "team")
+
+
+async def test_the_proxy_of_the_environment_serves_where_none_is_named(path, monkeypatch):
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy:3128")
+
+    assert (await load_kubeconfig(write(path))).proxy == "http://proxy:3128"
+
+
+async def test_a_context_can_be_chosen(path: Path):
+    write(path, name="one", user={"token": "1"})
+    one, two = yaml.safe_load(path.read_text()), None
+    write(path, name="two", user={"token": "2"})
+    two = yaml.safe_load(path.read_text())
+    for part in ("clusters", "users", "contexts"):
+        one[part] += two[part]
+    path.write_text(yaml.safe_dump(one))
+
+    assert await (await load_kubeconfig(path)).auth.header() == "Bearer 1"
+    assert await (await load_kubeconfig(path, "two")).auth.header() == "Bearer 2"
+
+
+async def test_several_files_are_merged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    first = write(tmp_path / "one", name="one", user={"token": "1"})
+    second = write(tmp_path / "two", name="two", user={"token": "2"})
+    missing = tmp_path / "missing"
+    monkeypatch.setenv("KUBECONFIG", f"{first}:{missing}:{second}")
+
+    assert await (await load_kubeconfig(context="one")).auth.header() == "Bearer 1"
+    assert await (await load_kubeconfig(context="two")).auth.header() == "Bearer 2"
+
+
+async def test_the_usual_place_is_the_home_folder(tmp_path: Path):
+    write(tmp_path / "home" / ".kube" / "config", user={"token": "home"})
+
+    assert await (await load_kubeconfig()).auth.header() == "Bearer home"
+
+
+# --- renewal -----------------------------------------------------------------------------------
+
+
+async def test_a_token_file_that_was_rotated_is_read_on_401(path: Path, tmp_path: Path):
+    """H27."""
+    token = tmp_path / "token"
+    token.write_text("old")
+    config = await load_kubeconfig(write(path, user={"tokenFile": str(token)}))
+    used = await config.auth.header()
+    token.write_text("new")
+
+    assert await config.auth.rejected(used) is True
+    assert await config.auth.header() == "Bearer new"
+
+
+def plugin(path: Path, status: dict[str, str], *, fails_after: int = 1000) -> dict[str, Any]:
+    """The ``exec`` section of a login plugin that numbers its tokens and counts its runs."""
+    program = path.parent / "plugin.py"
+    runs = path.parent / "runs"
+    credential = {"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential"}
+    program.write_text(
+        "import json, pathlib, sys\n"
+        f"runs = pathlib.Path({str(runs)!r})\n"
+        "number = int(runs.read_text()) + 1 if runs.exists() else 1\n"
+        "runs.write_text(str(number))\n"
+        f"if number > {fails_after}: sys.exit('login first')\n"
+        f"status = dict({status!r}, token=f'token-{{number}}')\n"
+        f"print(json.dumps(dict({credential!r}, status=status)))\n"
+    )
+    return {
+        "apiVersion": credential["apiVersion"],
+        "command": sys.executable,
+        "args": [str(program)],
+        "interactiveMode": "Never",
+    }
+
+
+def in_seconds(seconds: float) -> dict[str, str]:
+    end = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=seconds)
+    return {"expirationTimestamp": end.strftime("%Y-%m-%dT%H:%M:%SZ")}
+
+
+async def test_a_login_plugin_is_run_once_for_many_requests(path: Path):
+    config = await load_kubeconfig(write(path, user={"exec": plugin(path, in_seconds(3600))}))
+
+    assert [await config.auth.header() for _ in range(5)] == ["Bearer token-1"] * 5
+    assert (path.parent / "runs").read_text() == "1"
+
+
+async def test_a_login_plugin_is_run_again_at_the_end_of_its_token(path: Path):
+    config = await load_kubeconfig(write(path, user={"exec": plugin(path, in_seconds(-1))}))
+
+    assert await config.auth.header() == "Bearer token-2"
+
+
+async def test_a_login_plugin_is_run_again_on_401(path: Path):
+    config = await load_kubeconfig(write(path, user={"exec": plugin(path, {})}))
+
+    assert await config.auth.rejected(await config.auth.header()) is True
+    assert await config.auth.header() == "Bearer token-2"
+
+
+async def test_a_login_plugin_that_fails_later_leaves_the_old_token(path: Path, caplog):
+    user = {"exec": plugin(path, {}, fails_after=1)}
+    config = await load_kubeconfig(write(path, user=user))
+
+    assert await config.auth.rejected(await config.auth.header()) is False
+    assert await config.auth.header() == "Bearer token-1"
+    assert "login first" in caplog.text
+
+
+async def test_a_login_plugin_that_fails_at_the_start_is_an_error_with_its_words(path: Path):
+    write(path, user={"exec": plugin(path, {}, fails_after=0)})
+
+    with pytest.raises(ConfigError, match="login first"):
+        await load_kubeconfig(path)
+
+
+async def test_a_login_plugin_that_is_not_installed_is_named(path: Path):
+    user = {"exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": "no-such-login"}}
+
+    with pytest.raises(ConfigError, match="no-such-login"):
+        await load_kubeconfig(write(path, user=user))
+
+
+# --- what is wrong is said ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("", id="empty"),
+        pytest.param("just text", id="text"),
+        pytest.param("[1, 2]", id="a-list"),
+        pytest.param("{", id="no-yaml"),
+        pytest.param("kind: Config", id="nothing-in-it"),
+        pytest.param("current-context: x\ncontexts: 5\nclusters: []\nusers: []", id="wrong-type"),
+        pytest.param("current-context: x\ncontexts: []\nclusters: []\nusers: []", id="no-context"),
+    ],
+)
+async def test_a_file_that_is_no_kubeconfig_is_named(path: Path, text: str):
+    path.write_text(text)
+
+    with pytest.raises(ConfigError, match=f"kubeconfig {path} cannot be used: ."):
+        await load_kubeconfig(path)
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        pytest.param({"cluster": {"server": ""}}, "no URL of the API server", id="no-server"),
+        pytest.param({"cluster": {"server": "api:6443"}}, "URL of the API server", id="no-scheme"),
+        pytest.param({"cluster": {"proxy-url": "socks5://x:1"}}, "proxy must be", id="socks"),
+        pytest.param({"cluster": {"certificate-authority": "none"}}, "none", id="no-ca-file"),
+        pytest.param({"cluster": {"certificate-authority-data": "%%"}}, "PEM file", id="no-ca"),
+        pytest.param({"user": {"token": "two\nlines"}}, "characters that no token", id="token"),
+        pytest.param({"user": {"client-certificate": "none"}}, "none", id="no-certificate"),
+    ],
+)
+async def test_what_cannot_be_used_is_said(path: Path, parts: dict[str, Any], message: str):
+    with pytest.raises(ConfigError, match=message):
+        await load_kubeconfig(write(path, **parts))
+
+
+async def test_an_unknown_context_is_named(path: Path):
+    with pytest.raises(ConfigError, match="staging"):
+        await load_kubeconfig(write(path), "staging")
+
+
+async def test_a_missing_kubeconfig_is_named_with_the_remedy(path: Path):
+    with pytest.raises(ConfigError, match=f"no kubeconfig at {path}: .*--kubeconfig or KUBECONFIG"):
+        await load_kubeconfig(path)
+
+
+# --- which one is used -------------------------------------------------------------------------
+
+
+@pytest.fixture
+def pod(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, pki: Pki) -> Path:
+    folder = tmp_path / "account"
+    folder.mkdir()
+    (folder / "token").write_text("pod")
+    (folder / "ca.crt").write_bytes(pki.ca.read_bytes())
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.96.0.1")
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "443")
+    monkeypatch.setattr(config, "SERVICE_ACCOUNT", folder)
+    return folder
+
+
+async def test_a_pod_uses_its_account_by_default(pod: Path, tmp_path: Path):
+    write(tmp_path / "home" / ".kube" / "config", user={"token": "home"})
+
+    found = await load_default()
+
+    assert isinstance(found.auth, TokenFile)
+    assert found.host == "https://10.96.0.1:443"
+
+
+async def test_a_kubeconfig_named_in_the_environment_wins_over_the_pod(pod, path, monkeypatch):
+    monkeypatch.setenv("KUBECONFIG", str(write(path, user={"token": "named"})))
+
+    assert await (await load_default()).auth.header() == "Bearer named"
+
+
+async def test_outside_of_a_pod_the_home_folder_is_used(tmp_path: Path):
+    write(tmp_path / "home" / ".kube" / "config", user={"token": "home"})
+
+    assert await (await load_default()).auth.header() == "Bearer home"
+
+
+async def test_where_there_is_nothing_the_message_says_what_to_do():
+    with pytest.raises(ConfigError, match="name one with --kubeconfig"):
+        await load_default()
