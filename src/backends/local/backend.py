@@ -22,6 +22,7 @@ from ..protocol import (
     Credentials,
     Done,
     Endpoint,
+    Inventory,
     Observed,
     Outcome,
     Pending,
@@ -73,7 +74,7 @@ class Local(SqlDatabases):
         self._jobs = Jobs()
         self._asked: dict[str, tuple[Change, ...]] = {}
         self._opening: asyncio.Task[Site] | None = None
-        self.inventory = LocalInventory(self._open, self._installations)
+        self.inventory: Inventory | None = LocalInventory(self._open, self._installations)
         self.capabilities = Capabilities(
             server_fields=HONOURED,
             deletion_policies=frozenset(Policy),

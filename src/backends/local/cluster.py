@@ -37,7 +37,9 @@ from .tls import Authority
 START_SECONDS = 60  # what pg_ctl itself waits; a longer recovery is seen by the next look
 TEXT_LIMIT = 300  # of a program's output in a message: a sentence, never a dump
 
+_LINE = re.compile(r"(LOG|ERROR|FATAL|HINT|DETAIL):  (.*)")
 _OFFENDER = re.compile(r'parameter "([^"]+)"')
+_PLACE = re.compile(r' in file ".*" line \d+')
 
 
 class StartFailed(Unknown):
@@ -74,8 +76,8 @@ class Cluster:
             raise Unknown(f"initdb failed: {tail(output)}")
         await asyncio.to_thread(self._name)
 
-    async def accepts(self, record: Record, settings: Mapping[str, str]) -> tuple[str, str] | None:
-        """Ask the program whether it takes the settings; return one it refuses, and why."""
+    async def refused(self, record: Record, settings: Mapping[str, str]) -> dict[str, str]:
+        """Ask the program whether it takes the settings; return those it refuses, and why."""
         candidate = self.home.data / "candidate.conf"
         content = main_file(self.home, record, self.address, settings)
         await asyncio.to_thread(self._write, candidate, content)
@@ -85,11 +87,11 @@ class Cluster:
         )
         candidate.unlink(missing_ok=True)
         if code == 0:
-            return None
-        named = next((name for name in _OFFENDER.findall(output) if name in settings), None)
-        if named is None:
+            return {}
+        reasons = complaints(output, settings)
+        if not reasons:
             raise Unknown(f"the configuration is refused: {tail(output)}")
-        return named, tail(output)
+        return reasons
 
     def configure(self, record: Record, settings: Mapping[str, str]) -> None:
         """Write the configuration files and, where it is due, the certificate; blocks."""
@@ -160,6 +162,22 @@ class Cluster:
         newest = max(logs, key=lambda path: path.stat().st_mtime_ns)
         lines = "\n".join(read_text(path) or "" for path in (newest, start_log)).splitlines()
         return "\n".join(line for line in lines[-200:] if re.search("FATAL|PANIC|HINT", line))
+
+
+def complaints(output: str, settings: Mapping[str, str]) -> dict[str, str]:
+    """Return which settings a program complained of, each with its own sentence and hint."""
+    reasons: dict[str, str] = {}
+    name = ""
+    for severity, text in _LINE.findall(output):
+        if severity in ("HINT", "DETAIL"):
+            if name:
+                reasons[name] += f"; {text}"
+            continue
+        match = _OFFENDER.search(text)
+        name = match[1] if match and match[1] in settings else ""
+        if name:
+            reasons[name] = _PLACE.sub("", text)
+    return {name: reason[:TEXT_LIMIT] for name, reason in reasons.items()}
 
 
 def tail(output: str) -> str:

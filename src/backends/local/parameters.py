@@ -69,7 +69,7 @@ def parse_description(text: str) -> dict[str, Parameter]:
 def refusal(name: str, value: str, known: Mapping[str, Parameter]) -> str:
     """Return why a parameter may not be set, or an empty string; values are judged elsewhere.
 
-    Only the server knows which values it takes; see ``Cluster.accepted``.
+    Only the server knows which values it takes; see ``Cluster.refused``.
     """
     lower = name.lower()
     if "\0" in value:

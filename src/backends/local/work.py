@@ -96,20 +96,17 @@ class _Job:
 
     async def _accepted(self, settings: Mapping[str, str]) -> Mapping[str, str]:
         """Return the settings without those that the program refuses, and learn them."""
-        while refused := await self._cluster.accepts(self._record, settings):
-            name, reason = refused
-            settings = self._refuse(settings, {name}, reason)
+        while reasons := await self._cluster.refused(self._record, settings):
+            settings = self._refuse(settings, reasons)
         return settings
 
-    def _refuse(
-        self, settings: Mapping[str, str], names: set[str], reason: str
-    ) -> Mapping[str, str]:
-        for name in names & set(settings):
+    def _refuse(self, settings: Mapping[str, str], reasons: Mapping[str, str]) -> Mapping[str, str]:
+        for name, reason in reasons.items():
             logger.warning("%s refuses parameter %s: %s", self._record.name, name, reason)
             self._tools.refusals.learn(
                 self._cluster.installation.version, (name, settings[name]), reason
             )
-        return {name: value for name, value in settings.items() if name not in names}
+        return {name: value for name, value in settings.items() if name not in reasons}
 
     async def _start(self, settings: Mapping[str, str]) -> Mapping[str, str]:
         """Start the server; return the settings that it starts with.
@@ -124,7 +121,7 @@ class _Job:
             suspects = self._suspects(settings)
             if not suspects or not port_is_free(self._cluster.address, self._record.port):
                 raise
-            settings = self._refuse(settings, suspects, str(error))
+            settings = self._refuse(settings, dict.fromkeys(suspects, str(error)))
             await self._configure(settings)
             await self._cluster.start()
         await self._save(started=True, version=self._cluster.installation.version)
