@@ -1,0 +1,86 @@
+"""The example of the first run: one server, one database, and the wait until both are Ready."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from importlib.resources import files
+from typing import Final
+
+import yaml
+
+from ...controller import AlreadyExists, Client, JsonObject, ObjectKey, Resource
+from ..kinds import DATABASES, SERVERS
+from ..reasons import Condition, Reason
+from .steps import StepFailed
+
+NAMESPACE: Final = "default"
+SERVER: Final = ObjectKey(NAMESPACE, "demo")
+DATABASE: Final = ObjectKey(NAMESPACE, "app")
+READY_TIMEOUT: Final = 120.0
+"""Seconds: initdb and a first start take two; a loaded laptop with a slow disk takes forty."""
+POLL_INTERVAL: Final = 0.1
+
+_KINDS: Final = {resource.kind: resource for resource in (SERVERS, DATABASES)}
+
+
+def manifest() -> str:
+    """Return the manifest: the same text as ``examples/quickstart.yaml`` of a checkout."""
+    return files(__package__).joinpath("quickstart.yaml").read_text()
+
+
+async def apply(client: Client) -> None:
+    """Create what is missing of the example; what a user has changed since stays."""
+    for document in yaml.safe_load_all(manifest()):
+        try:
+            await client.create(_KINDS[document["kind"]], document, namespace=NAMESPACE)
+        except AlreadyExists:
+            continue
+
+
+async def wait_ready(client: Client, note: Callable[[str], None]) -> None:
+    """Wait until server and database are Ready; every change of the reason is a ``note``."""
+    for resource, key in ((SERVERS, SERVER), (DATABASES, DATABASE)):
+        last = ""
+        try:
+            async with asyncio.timeout(READY_TIMEOUT):
+                while not _is_ready(condition := await _ready(client, resource, key)):
+                    last = await _report(resource, key, condition, last, note)
+                    await asyncio.sleep(POLL_INTERVAL)
+        except TimeoutError as error:
+            raise StepFailed(
+                f"{resource.kind} {key.name} is not Ready after {READY_TIMEOUT:.0f} s: {last}",
+                fix="the log says more",
+            ) from error
+
+
+async def _ready(client: Client, resource: Resource, key: ObjectKey) -> JsonObject:
+    """Return the Ready condition of the object's present generation, or an empty one."""
+    found = await client.get(resource, key)
+    status = found.get("status") or {}
+    if status.get("observedGeneration") != found["metadata"].get("generation"):
+        return {}
+    for condition in status.get("conditions") or ():
+        if condition["type"] == Condition.READY:
+            return dict(condition)
+    return {}
+
+
+def _is_ready(condition: JsonObject) -> bool:
+    return condition.get("status") == "True"
+
+
+async def _report(
+    resource: Resource,
+    key: ObjectKey,
+    condition: JsonObject,
+    last: str,
+    note: Callable[[str], None],
+) -> str:
+    """Note what changed since ``last``, and return what is to be compared next time."""
+    if not condition:
+        return last
+    present = f"{condition['reason']}: {condition['message']}"
+    if present != last and condition["reason"] != Reason.AVAILABLE:
+        note(f"{resource.kind} {key.name}: {present}")
+    return present
