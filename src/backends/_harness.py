@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from ..crds import DatabaseSpec, ServerSpec
-from .errors import Rejected
+from .errors import Rejected, Unknown
 from .protocol import (
     AdminLogin,
     Backend,
@@ -109,7 +109,11 @@ async def converge_server(harness: Harness, case: ServerCase) -> ServerState:
     """Observe, plan and apply until nothing is left to do and the server is ready."""
     backend = harness.backend
     for _ in range(STEPS):
-        observed = await backend.observe_server(case.ref)
+        try:
+            observed = await backend.observe_server(case.ref)
+        except Unknown:
+            await harness.settle(0.1)
+            continue
         changes = backend.plan_server(case.ref, case.spec, observed)
         if isinstance(observed, Present) and observed.state.ready and not changes:
             return observed.state

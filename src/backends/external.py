@@ -34,6 +34,7 @@ from .protocol import (
     ServerState,
 )
 from .sql import SqlDatabases
+from .sql.pool import Now, loop_time
 
 OPTION: Final = "server"
 """The one key of ``spec.backendOptions``."""
@@ -99,10 +100,10 @@ class External(SqlDatabases):
     options = ExternalOptions
     inventory: Inventory | None = None
 
-    def __init__(self, context: BackendContext) -> None:
+    def __init__(self, context: BackendContext, *, now: Now = loop_time) -> None:
         if not isinstance(context.options, ExternalOptions):
             raise TypeError("the backend external needs ExternalOptions")
-        super().__init__(extensions_allowed=context.extensions_allowed)
+        super().__init__(extensions_allowed=context.extensions_allowed, now=now)
         self.name = context.name
         self.capabilities = Capabilities(
             server_fields=frozenset({"backendOptions"}),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from ..errors import Unknown
+from ..errors import Rejected, Unknown
 from ..protocol import Change, DatabaseRef
 from .catalog import SYSTEM_DATABASES, Catalog, read_catalog
 from .connection import Session
@@ -125,7 +125,11 @@ class Apply:
         async with self._pool.session(self._name) as session:
             if schema:
                 await own_schema(session, self._database)
-            await create_extensions(session, missing, offer)
+            refusals = await create_extensions(session, missing, offer)
+        if refusals:
+            reasons = {n: e.message for n, e in refusals.items() if isinstance(e, Rejected)}
+            self._observer.refuse(facts.oid, reasons)
+            raise next(iter(refusals.values()))
 
     def _schema_is_foreign(self, inside: Inside) -> bool:
         if inside.public_owner in ("", self._name, DATABASE_OWNER):

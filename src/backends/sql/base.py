@@ -80,12 +80,13 @@ class SqlDatabases:
         name = database.external_name
         catalog = await observer.catalog(name)
         role, facts = catalog.roles.get(name), catalog.databases.get(name)
-        inside = offer = None
+        inside, offer, refused = None, None, {}
         if role and database.owner.same(role.owner):
             offer = await observer.offer()
             if facts and facts.connectable and facts.role == name:
                 inside = await observer.inside(facts)
-        return observed_state(database, catalog, inside, offer)
+                refused = observer.refused(facts.oid)
+        return observed_state(database, catalog, inside, offer, refused)
 
     def plan_database(
         self, database: DatabaseRef, desired: DesiredDatabase, observed: Observed[DatabaseState]

@@ -18,27 +18,29 @@ from .errors import translate
 from .offer import ExtensionOffer, Offer
 
 FIELD: Final = "database.extensions"
+NOT_INSTALLED: Final = "the server does not have it installed"
 
 
-async def create_extensions(session: Session, names: Sequence[str], offer: Offer) -> None:
+async def create_extensions(
+    session: Session, names: Sequence[str], offer: Offer
+) -> dict[str, BackendError]:
     """Create extensions in the session's database, each after what it requires.
 
-    All that can be created are; then the first refusal is raised as ``Rejected``.
+    All that can be created are; returns why the others were not, by name.
     """
-    refusals: list[BackendError] = [
-        Rejected(FIELD, f"extension {name!r} is refused: the server does not have it installed")
+    refusals: dict[str, BackendError] = {
+        name: Rejected(FIELD, f"extension {name!r} is refused: {NOT_INSTALLED}")
         for name in names
         if name not in offer.extensions
-    ]
+    }
     for extension in offer.ordered(names):
         try:
             await session.attempt(_create(extension))
         except psycopg.Error as error:
-            refusals.append(_refusal(error, extension))
+            refusals[extension.name] = _refusal(error, extension)
             if not session.usable:
                 break
-    if refusals:
-        raise refusals[0]
+    return refusals
 
 
 def _create(extension: ExtensionOffer) -> sql.Composed:

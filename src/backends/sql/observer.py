@@ -78,6 +78,7 @@ class Observer:
         self._written: dict[str, float] = {}
         self._offer: tuple[float, Offer] | None = None
         self._insides: dict[int, tuple[float, Inside]] = {}
+        self._refused: dict[int, tuple[float, dict[str, str]]] = {}
 
     def touch(self, name: str, oid: int = 0) -> None:
         """Note that we wrote to the database or role ``name``: the next look reads it anew."""
@@ -115,6 +116,15 @@ class Observer:
         keep = random.uniform(*INSIDE_SECONDS)  # noqa: S311 - spreads load, protects nothing
         self._insides[database.oid] = (self._now() + keep, inside)
         return inside
+
+    def refuse(self, oid: int, reasons: dict[str, str]) -> None:
+        """Remember which extensions a database was refused, so that the rest can go on."""
+        self._refused[oid] = (self._now() + OFFER_SECONDS, reasons)
+
+    def refused(self, oid: int) -> dict[str, str]:
+        """Return the extensions that a database was refused a while ago, with the reasons."""
+        until, reasons = self._refused.get(oid, (0.0, {}))
+        return reasons if self._now() < until else {}
 
     def close(self) -> None:
         """End the read that is under way."""
@@ -161,6 +171,7 @@ class Observer:
         self._written = {name: at for name, at in self._written.items() if at >= began}
         present = {database.oid for database in catalog.databases.values()}
         self._insides = {oid: kept for oid, kept in self._insides.items() if oid in present}
+        self._refused = {oid: kept for oid, kept in self._refused.items() if oid in present}
         return self._last
 
 

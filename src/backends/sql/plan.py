@@ -13,6 +13,7 @@ from ..protocol import (
     Observed,
     Refused,
 )
+from .extensions import FIELD, NOT_INSTALLED
 from .identifiers import check_name, encoding_key, same_locale
 from .ownership import check_adoption, conflict
 from .state import (
@@ -110,7 +111,7 @@ def _extensions(
     desired: DesiredDatabase, state: SqlDatabaseState, operator_allows: frozenset[str] | None
 ) -> Iterator[Change]:
     """Plan what is listed and missing; what is no longer listed stays, as its data would go."""
-    present = state.extensions or frozenset()
+    present, refused = state.extensions or frozenset(), dict(state.refused)
     missing = [
         name for name in dict.fromkeys(desired.spec.database.extensions) if name not in present
     ]
@@ -121,16 +122,18 @@ def _extensions(
         elif operator_allows is not None and name not in operator_allows:
             yield _refuse(name, "the operator's configuration does not allow it")
         elif state.offered is not None and name not in state.offered:
-            yield _refuse(name, "the server does not have it installed")
+            yield _refuse(name, NOT_INSTALLED)
+        elif name in refused:
+            yield Refused(FIELD, refused[name])
         else:
             creatable.append(name)
     if creatable:
         yield CreateExtensions(
-            "database.extensions",
+            FIELD,
             f"extensions {', '.join(creatable)} are created",
             names=tuple(creatable),
         )
 
 
 def _refuse(name: str, reason: str) -> Refused:
-    return Refused("database.extensions", f"extension {name!r} is refused: {reason}")
+    return Refused(FIELD, f"extension {name!r} is refused: {reason}")

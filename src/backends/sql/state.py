@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from ..protocol import Absent, Change, DatabaseRef, DatabaseState, Observed, Present
 from .catalog import SYSTEM_DATABASES, Catalog
@@ -18,7 +20,8 @@ class SqlDatabaseState(DatabaseState):
     has. ``database_role`` owns the database. ``private`` is whether PUBLIC is shut out and the
     role let in. ``schema_role`` owns the schema ``public`` (empty: no schema, or not looked
     into). ``open_systems`` are databases of the system that PUBLIC may connect to and the admin
-    may close. ``offered`` are the extensions that the server has.
+    may close. ``offered`` are the extensions that the server has, ``refused`` those that it did
+    not let us create a while ago, with the reason.
     """
 
     is_admin: bool = False
@@ -31,6 +34,7 @@ class SqlDatabaseState(DatabaseState):
     schema_role: str = ""
     schema_held: bool = False
     open_systems: tuple[str, ...] = ()
+    refused: tuple[tuple[str, str], ...] = ()
     offered: frozenset[str] | None = field(default=None, repr=False)  # dozens of names
 
 
@@ -91,7 +95,11 @@ def open_systems(catalog: Catalog) -> tuple[str, ...]:
 
 
 def observed_state(
-    database: DatabaseRef, catalog: Catalog, inside: Inside | None, offer: Offer | None
+    database: DatabaseRef,
+    catalog: Catalog,
+    inside: Inside | None = None,
+    offer: Offer | None = None,
+    refused: Mapping[str, str] = MappingProxyType({}),
 ) -> Observed[SqlDatabaseState]:
     """Put together what was read of one database; ``inside`` and ``offer`` where it was."""
     name = database.external_name
@@ -117,6 +125,7 @@ def observed_state(
             schema_role=inside.public_owner if inside else "",
             schema_held=inside.public_held if inside else False,
             open_systems=open_systems(catalog),
+            refused=tuple(sorted(refused.items())),
             offered=frozenset(offer.extensions) if offer else None,
         )
     )
