@@ -80,7 +80,10 @@ DOCUMENTED_SERVERS = [
         pytest.param({"maintenance": {"window": {**WINDOW, "starttime": time}}}, id=time)
         for time in ("00:00", "09:30", "23:59")
     ),
-    pytest.param({"serverParameters": {"work_mem": "64MB"}}, id="parameters"),
+    pytest.param(
+        {"serverParameters": {"work_mem": "64MB", "auto_explain.x": "", "TimeZone": "UTC"}},
+        id="parameters",
+    ),
     *(pytest.param({"deletionPolicy": p}, id=p) for p in ("Delete", "Retain", "Snapshot")),
     pytest.param(
         {
@@ -182,6 +185,10 @@ MALFORMED_SERVERS = [
     ),
     pytest.param(
         {"serverParameters": {"max_connections": 100}}, "must be of type string", id="parameter"
+    ),
+    *(
+        pytest.param({"serverParameters": {name: "1"}}, "a parameter has a name of", id=f"{name!r}")
+        for name in ("work mem", "", "a=b", "x\nport")
     ),
     pytest.param(
         {"maintenance": {"window": {**WINDOW, "weekday": "Wednesday"}}},

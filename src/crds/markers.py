@@ -73,8 +73,38 @@ class Format:
 
     def _checked(self, value: str) -> str:
         if len(value) > self.max_length or not re.fullmatch(self.pattern, value):
-            raise PydanticCustomError("format", "{message}", {"message": self.message})
+            raise _refused(self.message)
         return value
+
+
+@dataclass(frozen=True)
+class KeyFormat:
+    """Every key of a map must match ``pattern`` as a whole; ``message`` says so in plain words."""
+
+    pattern: str
+    message: str
+
+    def __get_pydantic_core_schema__(
+        self, source: object, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        """Check the keys after the map was read."""
+        return core_schema.no_info_after_validator_function(self._checked, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """Add the rule."""
+        expression = f"self.all(key, key.matches('^({self.pattern})$'))"
+        return {**handler(schema), RULES: [rule(expression, self.message)]}
+
+    def _checked(self, value: dict[str, Any]) -> dict[str, Any]:
+        if not all(re.fullmatch(self.pattern, key) for key in value):
+            raise _refused(self.message)
+        return value
+
+
+def _refused(message: str) -> PydanticCustomError:
+    return PydanticCustomError("format", "{message}", {"message": message})
 
 
 @dataclass(frozen=True, eq=False)  # hashed by identity: what it adds need not be hashable

@@ -8,6 +8,7 @@ maps are written as JSON, and what is not text gets the type of its option: ``fa
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import UnionType
@@ -23,6 +24,9 @@ from .problems import nested_model, option_names
 
 PREFIX: Final = "HYBRIDCLOUD_"
 _BACKENDS: Final = "BACKENDS_"
+_SERVICE_LINK: Final = re.compile(
+    r"\w+?_(?P<word>SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_\w+)?|PORT)"
+)
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,8 @@ def read_environment(
     names = {*options, *sections, *BUILT_IN}
     for variable in sorted(name for name in environ if name.startswith(PREFIX)):
         option = _option(variable.removeprefix(PREFIX), options, names)
+        if option is None and _is_service_link(variable, environ[variable]):
+            continue
         if option is None:
             found.problems.append(
                 f"{variable}: there is no such option; a map or list is set as a whole, by JSON"
@@ -62,6 +68,12 @@ def read_environment(
             found.values[option.path] = value
             found.names[option.path] = variable
     return found
+
+
+def _is_service_link(variable: str, value: str) -> bool:
+    """Return whether the kubelet set it: a Service ``hybridcloud-x`` of the pod's namespace."""
+    match = _SERVICE_LINK.fullmatch(variable)
+    return match is not None and (match["word"] != "PORT" or "://" in value)
 
 
 def overlaid(file: dict[str, Any], values: Mapping[Path, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import ConfigDict, Field
 
-from ..markers import Format, list_set, rule, rules
+from ..markers import Format, KeyFormat, list_set, rule, rules
 from ..meta import ApiModel, AsTuple, Name, ObjectMeta
 from .common import CommonStatus, CredentialRotation, ExtensionName
 from .network import Network
@@ -117,8 +117,12 @@ class ServerSpec(ApiModel):
     """Extensions that databases may have; when empty, all that backend and administrator allow."""
     network: Network = Network()
     """How the server is reached."""
-    server_parameters: dict[
-        str, Annotated[str, Field(description="Value of the parameter, as a string.")]
+    server_parameters: Annotated[
+        dict[str, Annotated[str, Field(description="Value of the parameter, as a string.")]],
+        KeyFormat(
+            "[A-Za-z_][A-Za-z0-9_.$]*",
+            "a parameter has a name of letters, digits, '_', '$' and '.', such as work_mem",
+        ),
     ] = Field(default_factory=dict, max_length=512)
     """Parameters of PostgreSQL, such as work_mem; one that is taken out gets its default again."""
     maintenance: Maintenance = Maintenance()

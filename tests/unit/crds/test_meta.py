@@ -67,6 +67,7 @@ def test_nothing_is_converted(fields):
         pytest.param({"extensions": ["a; b"]}, "an extension is a lower-case letter", id="ext"),
         pytest.param({"extensions": ["a\n"]}, "an extension is a lower-case letter", id="newline"),
         pytest.param({"extensions": ["a" * 64]}, "an extension is a lower-case", id="too long"),
+        pytest.param({"serverParameters": {"a = 1": "x"}}, "a parameter has a name", id="key"),
         pytest.param({"credentialsSecret": "A"}, "must be the name of an object", id="secret"),
         pytest.param(
             {"maintenance": {"window": {"weekday": "Mon", "starttime": "3:00"}}},

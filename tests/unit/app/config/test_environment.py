@@ -211,6 +211,26 @@ def test_a_variable_that_means_no_option_is_named(tmp_path: Path, variable: str)
     assert line.startswith(f"{variable}: there is no such option")
 
 
+def test_what_the_kubelet_sets_for_a_service_is_no_option(tmp_path: Path):
+    """A Service `hybridcloud-web` beside the pod must not keep the controller from starting."""
+    links = {
+        "HYBRIDCLOUD_WEB_SERVICE_HOST": "10.0.0.1",
+        "HYBRIDCLOUD_WEB_SERVICE_PORT": "80",
+        "HYBRIDCLOUD_WEB_SERVICE_PORT_HTTP": "80",
+        "HYBRIDCLOUD_WEB_PORT": "tcp://10.0.0.1:80",
+        "HYBRIDCLOUD_WEB_PORT_80_TCP": "tcp://10.0.0.1:80",
+        "HYBRIDCLOUD_WEB_PORT_80_TCP_ADDR": "10.0.0.1",
+    }
+
+    assert load(tmp_path, links).backend == "my-cloud"
+
+
+def test_a_port_that_is_no_link_is_named(tmp_path: Path):
+    [line] = refused(tmp_path, {"HYBRIDCLOUD_CONTROLLER_PORT": "80"})
+
+    assert line.startswith("HYBRIDCLOUD_CONTROLLER_PORT: there is no such option")
+
+
 @pytest.mark.parametrize(
     ("variable", "text", "line"),
     [
