@@ -89,7 +89,8 @@ def parameters(
         "sslmode": endpoint.sslmode,
         "gssencmode": "disable",
         "target_session_attrs": "any",
-        "passfile": os.devnull,  # a login is what we were given, never what lies in a home
+        # a login is what we were given, never what lies in a home; libpq complains of a device
+        "passfile": f"{os.devnull}/none",
     }
     if endpoint.hostaddr:
         values["hostaddr"] = endpoint.hostaddr
