@@ -108,6 +108,15 @@ def _start(state: Path, *, until: int | None = None) -> TestEnv:
     )
 
 
+async def client_of(env: TestEnv) -> Client:
+    """Return a client with an administrator's rights; the caller closes it."""
+    # imported here: a plugin that imported our code would hide it from coverage
+    from hybridpg.controller.client import AiohttpTransport, Client, load_kubeconfig
+
+    config = await load_kubeconfig(env.kubeconfig)
+    return Client(AiohttpTransport(config), field_manager="hybridpg-tests")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):  # the controller of xdist, or the only process
         folder = tempfile.mkdtemp(prefix="hybridpg-test-")
@@ -153,10 +162,7 @@ def kubectl(testenv: TestEnv) -> Path:
 @pytest.fixture
 async def real_client(testenv: TestEnv) -> AsyncIterator[Client]:
     """A client of the real API server with the rights of an administrator."""
-    from hybridpg.controller.client import AiohttpTransport, Client, load_kubeconfig
-
-    config = await load_kubeconfig(testenv.kubeconfig)
-    client = Client(AiohttpTransport(config), field_manager="hybridpg-tests")
+    client = await client_of(testenv)
     yield client
     await client.close()
 
