@@ -55,9 +55,10 @@ class Inside:
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    """A catalog and when its reading began; writes before that moment are in it."""
+    """A catalog, when its reading began (writes before that are in it) and when it ended."""
 
     began: float
+    ended: float
     catalog: Catalog
 
 
@@ -132,7 +133,7 @@ class Observer:
             self._flight.cancel()
 
     def _fresh(self, read: _Read, name: str) -> bool:
-        young = self._now() - read.began < self._ttl
+        young = self._now() - read.ended < self._ttl
         return young and self._written.get(name, float("-inf")) < read.began
 
     async def _join(self) -> _Read:
@@ -161,13 +162,13 @@ class Observer:
         return flight.result()
 
     async def _read(self) -> _Read:
-        began = self._now()
         try:
             async with self._pool.session() as session:
+                began = self._now()
                 catalog = await read_catalog(session)
         finally:
             self._flight = None
-        self._last = _Read(began, catalog)
+        self._last = _Read(began, self._now(), catalog)
         self._written = {name: at for name, at in self._written.items() if at >= began}
         present = {database.oid for database in catalog.databases.values()}
         self._insides = {oid: kept for oid, kept in self._insides.items() if oid in present}
