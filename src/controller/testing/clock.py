@@ -32,8 +32,9 @@ class _IdleSelector(selectors.DefaultSelector):
         ready = super().select(0)
         if ready or timeout is not None:
             if not ready and timeout:
-                # nanoseconds, so that 0.8 + 1.6 is 2.4 and tests can compare exactly
-                self.now = round(self.now + timeout, 9)
+                # nanoseconds, so that 0.8 + 1.6 is 2.4 and tests can compare exactly; at least
+                # one, or a timer that is due by less would be asked for again for ever
+                self.now = round(self.now + max(timeout, 1e-9), 9)
             return ready
         ready = super().select(STUCK_AFTER)
         if not ready:
