@@ -2,7 +2,7 @@
 
 from .config import Config, load_config
 from .errors import AppError, ConfigError
-from .install import install
+from .install import install, log_scope
 from .operator import run_operator
 from .placement import Backends
 from .wiring import prepare_backends
@@ -14,6 +14,7 @@ __all__ = [
     "ConfigError",
     "install",
     "load_config",
+    "log_scope",
     "prepare_backends",
     "run_operator",
 ]

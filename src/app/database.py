@@ -198,7 +198,7 @@ class DatabaseReconciler(ObjectReconciler):
         async def apply(login: Credentials) -> None:
             done_or_busy(await backend.update_user_password(ref, login))
 
-        login = primary_login(ref.endpoint, ref.external_name)
+        login = primary_login(self.runtime.check_login, ref.endpoint, ref.external_name)
         target = PasswordTarget(ref.external_name, apply, login)
         secret = await self._rotation.settle(
             draft, secret, Login(ref.endpoint, database.render, target)

@@ -2,7 +2,7 @@
 
 ::
 
-    manager = Manager(client)
+    manager = Manager(client, scope=log_scope)
     backends = await prepare_backends(config, client)
     install(manager, config, backends)
     await manager.run(stop)
@@ -18,6 +18,7 @@ from typing import Final
 
 import structlog
 
+from ..backends.sql import check_login
 from ..controller import (
     Controller,
     ExponentialLimiter,
@@ -40,7 +41,7 @@ from .inventory import InventoryLoop
 from .kinds import DATABASES, SERVERS
 from .placement import Backends
 from .reconciler import ObjectReconciler
-from .runtime import Runtime, ServerDirectory
+from .runtime import LoginCheck, Runtime, ServerDirectory
 from .secrets import SecretStore
 from .server import ServerReconciler
 from .server_deletion import BY_SERVER
@@ -57,18 +58,24 @@ LAST_RETRY_SECONDS: Final = 60.0
 
 
 def install(
-    manager: Manager, config: Config, backends: Backends, *, clock: Clock = utc_now
+    manager: Manager,
+    config: Config,
+    backends: Backends,
+    *,
+    clock: Clock = utc_now,
+    login: LoginCheck = check_login,
 ) -> Runtime:
     """Add the controllers of both kinds, the Secret sweeps and the inventories to a manager.
 
-    ``clock`` tells the times that are shown in status. The caller closes ``backends`` after the
+    ``clock`` tells the times that are shown in status, ``login`` is how a published Secret is
+    tried. The caller closes ``backends`` after the
     manager has stopped.
     """
     namespaces = tuple(config.controller.watch_namespaces)
     servers = manager.informer(SERVERS, namespaces=namespaces)
     databases = manager.informer(DATABASES, namespaces=namespaces)
     databases.add_index(BY_SERVER, lambda obj: [str(key) for key in _server_of(obj)])
-    runtime = _runtime(manager, config, backends, clock, servers, databases)
+    runtime = _runtime(manager, config, backends, servers, databases, clock=clock, login=login)
     server_controller = _controller(manager, config, ServerReconciler(runtime))
     database_controller = _controller(manager, config, DatabaseReconciler(runtime))
     _connect(server_controller, database_controller, servers, databases)
@@ -83,9 +90,11 @@ def _runtime(
     manager: Manager,
     config: Config,
     backends: Backends,
-    clock: Clock,
     servers: Informer,
     databases: Informer,
+    *,
+    clock: Clock,
+    login: LoginCheck,
 ) -> Runtime:
     chance = random.Random()  # noqa: S311  # jitter, not secrets
     return Runtime(
@@ -101,6 +110,7 @@ def _runtime(
         logins=VerifiedLogins(lambda: asyncio.get_running_loop().time(), chance),
         published=PublishedSecrets(),
         clock=clock,
+        check_login=login,
         random=chance,
     )
 
@@ -113,7 +123,6 @@ def _controller(manager: Manager, config: Config, reconciler: ObjectReconciler) 
         workers=config.controller.workers,
         reconcile_timeout=RECONCILE_SECONDS,
         limiter=limiter,
-        scope=_log_scope,
     )
 
 
@@ -174,7 +183,8 @@ def _server_of(database: KubeObject) -> Iterable[ObjectKey]:
     return [ObjectKey(database.namespace, str(name))] if name else []
 
 
-def _log_scope(request: Request) -> AbstractContextManager[object]:
+def log_scope(request: Request) -> AbstractContextManager[object]:
+    """Bind the object to every log line of its pass; hand it to the manager as ``scope``."""
     return structlog.contextvars.bound_contextvars(
         namespace=request.key.namespace,
         name=request.key.name,

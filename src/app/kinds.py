@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Final
 
 from ..controller import Resource
+from ..crds import GROUP, VERSION
 
-GROUP: Final = "hybridcloud.maibornwolff.de"
-SERVERS: Final = Resource(GROUP, "v1alpha1", "postgresqlservers", "PostgreSQLServer")
-DATABASES: Final = Resource(GROUP, "v1alpha1", "postgresqldatabases", "PostgreSQLDatabase")
+SERVERS: Final = Resource(GROUP, VERSION, "postgresqlservers", "PostgreSQLServer")
+DATABASES: Final = Resource(GROUP, VERSION, "postgresqldatabases", "PostgreSQLDatabase")
 
 FINALIZER: Final = f"{GROUP}/finalizer"
 ADOPT: Final = f"{GROUP}/adopt"

@@ -18,8 +18,7 @@ from ..controller import (
     Request,
     Resource,
     Result,
-    ensure_finalizer,
-    remove_finalizer,
+    finalizer,
 )
 from .errors import NotOurs
 from .failures import CONTRACT, Failure, failure_of
@@ -127,7 +126,7 @@ class ObjectReconciler(ABC):
             await self._write(draft)
             return result
         draft.announce(self.runtime.events)
-        await remove_finalizer(self.runtime.client, self.resource, draft.subject.obj, FINALIZER)
+        await finalizer.remove(self.runtime.client, self.resource, draft.subject.obj, FINALIZER)
         self.forget(draft.subject.key)
         return Result()
 
@@ -146,7 +145,7 @@ class ObjectReconciler(ABC):
 
     async def finalizer_added(self, draft: StatusDraft) -> bool:
         """Add our finalizer; True means that nothing else is done in this pass."""
-        return await ensure_finalizer(
+        return await finalizer.ensure(
             self.runtime.client, self.resource, draft.subject.obj, FINALIZER
         )
 

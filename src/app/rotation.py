@@ -11,14 +11,14 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from ..backends import Busy, Credentials, Endpoint, Outcome, Password, Pending, Unknown
-from ..backends.sql import LoginResult, check_login
+from ..backends.sql import LoginResult
 from ..controller import MergePatch, NotFound
 from .connection_keys import NEXT_PASSWORD
 from .credentials import PasswordKeeper, PasswordTarget, new_rotation_id, rotated
 from .errors import SecretConflict
 from .kinds import ACTION_LABEL, RESET_PASSWORD, SECRET_ROTATION, SECRET_STATE
 from .reasons import Reason
-from .runtime import Runtime
+from .runtime import LoginCheck, Runtime
 from .secrets import ACTIVE, CredentialsSecret
 from .status import StatusDraft, timestamp
 from .subject import Subject
@@ -167,12 +167,12 @@ def _proof(secret: CredentialsSecret, endpoint: Endpoint) -> LoginProof:
 
 
 def primary_login(
-    endpoint: Endpoint, database: str
+    check: LoginCheck, endpoint: Endpoint, database: str
 ) -> Callable[[Credentials], Awaitable[LoginResult]]:
     """Return a login that accepts a primary only: a read-only server is not Ready."""
 
     async def login(credentials: Credentials) -> LoginResult:
-        result = await check_login(endpoint, credentials, database)
+        result = await check(endpoint, credentials, database)
         if result is LoginResult.READ_ONLY:
             place = f"{endpoint.host}:{endpoint.port}"
             raise Unknown(f"{place} is read-only now; waiting for a primary")

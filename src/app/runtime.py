@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
-from ..backends import Endpoint, ServerRef
+from ..backends import Credentials, Endpoint, ServerRef
+from ..backends.sql import LoginResult
 from ..controller import Client, EventSink, ObjectKey, ReadStore
 from .config import Config
 from .placement import Backends
 from .secrets import SecretStore
 from .status import Clock
 from .verification import PublishedSecrets, VerifiedLogins
+
+LoginCheck = Callable[[Endpoint, Credentials, str], Awaitable[LoginResult]]
+"""Logs in to a database as an application would."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +77,7 @@ class Runtime:
     logins: VerifiedLogins
     published: PublishedSecrets
     clock: Clock
+    check_login: LoginCheck
     random: random.Random = field(default_factory=random.Random)
 
     def resync_after(self) -> float:

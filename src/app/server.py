@@ -236,7 +236,9 @@ class ServerReconciler(ObjectReconciler):
             outcome = await server.backend.update_admin_password(server.ref, state, login)
             done_or_busy(outcome)
 
-        target = PasswordTarget(username, apply, primary_login(endpoint, ADMIN_DATABASE))
+        target = PasswordTarget(
+            username, apply, primary_login(self.runtime.check_login, endpoint, ADMIN_DATABASE)
+        )
         return await self._rotation.settle(server.draft, secret, Login(endpoint, render, target))
 
     async def _publish_endpoint(

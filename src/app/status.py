@@ -66,7 +66,7 @@ class StatusDraft:
             reason=reason.value,
             message=message,
             observed_generation=self.subject.generation,
-            now=self._clock(),
+            now=self._clock,
         )
 
     def drop(self, *types: Condition) -> None:

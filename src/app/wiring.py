@@ -40,6 +40,7 @@ def _make(config: Config, name: str, kube: KubeApi, cluster_id: str) -> Backend 
             )
         )
     except ConfigError as error:
-        return Unavailable(f"backend {name!r} cannot be used: {'; '.join(error.problems)}")
+        problems = "; ".join(error.problems)
+        return Unavailable(f"backend {name!r} cannot be used: {problems}")
     except Unavailable as error:
         return error

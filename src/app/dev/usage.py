@@ -36,6 +36,10 @@ def usage(state: State, kubeconfig: Path, secret: str) -> list[str]:
         lines.append(f'  PGSSLROOTCERT={_path(state.certificate)} psql "$({uri})"')
     else:
         lines.append(f"  PGSERVICEFILE={_path(state.service_file)} psql service={SERVICE}")
+    lines.append(
+        f"Ctrl-C stops everything; the state stays in {_path(state.folder)} "
+        "(hybridpg dev --reset removes it)"
+    )
     return lines
 
 
