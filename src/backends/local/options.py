@@ -30,8 +30,10 @@ def _ports(value: object) -> object:
             raise ValueError("must have the keys from and to, and no others")
         return (value["from"], value["to"])
     if isinstance(value, (str, int)) and not isinstance(value, bool):
-        first, _, last = str(value).partition("-")
-        return (first.strip(), (last or first).strip())
+        first, _, last = (part.strip() for part in str(value).partition("-"))
+        if not (first.isdecimal() and (last or first).isdecimal()):
+            raise ValueError("must be FIRST-LAST, such as 54320-54999")
+        return (first, last or first)
     return value
 
 

@@ -1,0 +1,178 @@
+"""The plan of the backend ``local``: only what differs, and nothing that loses data."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from tests.unit.backends.local.samples import OWNER, REF, Shelf, spec, state, wishes
+
+from hybridpg.backends import Absent, Change, Conflict, Owner, Present, ServerRef
+from hybridpg.backends.local.plan import (
+    Certify,
+    Configure,
+    Create,
+    Grow,
+    MakeAdmin,
+    Restart,
+    Start,
+    TakeOver,
+    plan,
+)
+from hybridpg.backends.local.state import LocalState
+from hybridpg.backends.protocol import Refused
+
+SHELF = Shelf("15.7", "16.4", "17.0")
+
+
+def _plan(
+    observed: LocalState | None, ref: ServerRef = REF, shelf: Shelf = SHELF, **fields: Any
+) -> tuple[Change, ...]:
+    seen = Absent() if observed is None else Present(observed)
+    return plan(ref, spec(**fields), seen, (wishes(shelf), shelf))
+
+
+def _kinds(changes: tuple[Change, ...]) -> list[type[Change]]:
+    return [type(change) for change in changes]
+
+
+def test_an_absent_server_is_made_with_all_that_the_spec_asks_for() -> None:
+    [create] = _plan(
+        None, version="16", size={"storageGB": 5}, serverParameters={"work_mem": "8MB"}
+    )
+    assert isinstance(create, Create)
+    assert (create.major, create.storage_gb, create.settings) == (16, 5, {"work_mem": "8MB"})
+
+
+def test_a_server_as_it_should_be_needs_nothing() -> None:
+    """D67: a second reconcile makes no writes."""
+    seen = state(settings={"work_mem": "8MB"}, storage_gb=5)
+    assert (
+        _plan(seen, version="16", size={"storageGB": 5}, serverParameters={"work_mem": "8MB"}) == ()
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "kinds"),
+    [
+        ({"initialized": False, "running": False, "administered": False}, [Create]),
+        ({"running": False, "ready": False}, [Start]),
+        ({"running": False, "ready": False, "administered": False}, [Start, MakeAdmin]),
+        ({"administered": False}, [MakeAdmin]),
+        ({"certified": False}, [Certify]),
+    ],
+)
+def test_whatever_a_crash_left_out_is_planned(
+    changes: dict[str, Any], kinds: list[type[Change]]
+) -> None:
+    assert _kinds(_plan(state(**changes))) == kinds
+
+
+def test_a_half_made_server_is_finished_in_the_version_it_was_begun_in() -> None:
+    [create] = _plan(state(initialized=False, major=15), version="17")
+    assert isinstance(create, Create)
+    assert create.major == 15
+
+
+@pytest.mark.parametrize(
+    ("before", "asked", "field", "message"),
+    [
+        ({}, {"work_mem": "8MB"}, "serverParameters", "change work_mem"),
+        ({"work_mem": "4MB"}, {"work_mem": "8MB"}, "serverParameters", "change work_mem"),
+        ({"work_mem": "4MB"}, {}, "size", "change work_mem"),
+    ],
+)
+def test_a_parameter_is_added_changed_or_given_its_default_again(
+    before: dict[str, str], asked: dict[str, str], field: str, message: str
+) -> None:
+    """S9."""
+    [change] = _plan(state(settings=before), serverParameters=asked)
+    assert isinstance(change, Configure)
+    assert (change.field, change.message, change.settings) == (field, message, asked)
+
+
+@pytest.mark.parametrize(
+    ("asked", "kinds"),
+    [
+        ("", []),
+        ("latest", []),
+        ("16", []),
+        ("16.1", []),
+        ("16.4", []),
+        ("99", []),
+        ("17", [Refused]),
+        ("15", [Refused]),
+    ],
+)
+def test_a_running_server_keeps_its_major(asked: str, kinds: list[type[Change]]) -> None:
+    """D58, H15: never a silent upgrade, never a downgrade."""
+    changes = _plan(state(), version=asked)
+    assert _kinds(changes) == kinds
+    assert all("pg_dump" in change.message for change in changes)
+
+
+def test_a_refused_upgrade_does_not_hold_up_the_rest() -> None:
+    changes = _plan(state(), version="17", serverParameters={"work_mem": "8MB"})
+    assert _kinds(changes) == [Configure, Refused]
+
+
+@pytest.mark.parametrize(
+    ("running", "asked", "restarts"),
+    [
+        ("16.3", "16.4", True),
+        ("16.4", "16.3", False),
+        ("16.3", "16", False),
+        ("16.3", "16.9", False),
+    ],
+)
+def test_a_minor_is_a_floor_that_a_restart_reaches(
+    running: str, asked: str, restarts: bool
+) -> None:
+    assert (_kinds(_plan(state(version=running), version=asked)) == [Restart]) is restarts
+
+
+@pytest.mark.parametrize(
+    ("present", "asked", "kind"),
+    [(0, 5, Grow), (5, 9, Grow), (5, 5, None), (5, None, None), (5, 2, Refused)],
+)
+def test_storage_grows_and_never_shrinks(
+    present: int, asked: int | None, kind: type[Change] | None
+) -> None:
+    """S3, D60."""
+    changes = _plan(state(storage_gb=present), size={"storageGB": asked} if asked else {})
+    assert _kinds(changes) == ([kind] if kind else [])
+
+
+@pytest.mark.parametrize(
+    ("owner", "whose"),
+    [
+        (None, "nobody we know"),
+        (Owner("cluster", "uid-2", "team", "orders"), "team/orders"),
+        (Owner("other", "uid-1", "team", "orders"), "team/orders"),
+        (replace(OWNER, retained=True), "the deleted object team/orders"),
+    ],
+)
+def test_a_server_of_somebody_else_is_a_conflict_unless_it_is_adopted_by_name(
+    owner: Owner | None, whose: str
+) -> None:
+    """M1, D53."""
+    with pytest.raises(Conflict) as conflict:
+        _plan(state(owner=owner))
+    assert conflict.value.external_name == "team-orders"
+    assert conflict.value.owner == owner
+    assert whose in str(conflict.value)
+    [change] = _plan(state(owner=owner), ref=replace(REF, adopt=True))
+    assert isinstance(change, TakeOver)
+    assert change.takes_over
+
+
+def test_adopting_a_half_made_server_finishes_it() -> None:
+    ref = replace(REF, adopt=True)
+    assert _kinds(_plan(state(owner=None, initialized=False), ref=ref)) == [TakeOver, Create]
+
+
+def test_a_major_that_was_uninstalled_leaves_a_running_server_alone() -> None:
+    gone = Shelf("17.0")
+    seen = state(settings={"work_mem": "4MB"})
+    assert _plan(seen, shelf=gone, serverParameters={"work_mem": "8MB"}) == ()
