@@ -33,7 +33,7 @@ from ._status import StatusError
 from ._storage import Storage
 from ._watch import Watch
 from .faults import Fault, Faults, cut, lose
-from .persistence import Autosave, read
+from .persistence import Journal, read
 
 NAMESPACES: Final = ("default", "kube-system", "kube-public", "kube-node-lease")
 BOOKMARK_SECONDS: Final = 60.0
@@ -104,7 +104,7 @@ class FakeCluster:
             self._make_namespaces()
         self._controllers = Controllers(self._objects)
         self._controllers.start()
-        self._autosave = None if state is None else Autosave(state, self._storage)
+        self._journal = None if state is None else Journal(state, self._storage)
 
     @classmethod
     def load(cls, path: Path, *, now: Callable[[], datetime] | None = None) -> FakeCluster:
@@ -141,8 +141,8 @@ class FakeCluster:
         if not self._closed:
             self._closed = True
             self.drop_watches()
-            if self._autosave is not None:
-                self._autosave.close()
+            if self._journal is not None:
+                self._journal.close()
 
     async def request(
         self,
