@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 OLDEST = 13  # what we are tested with; older ones lack what the SQL layer uses
 PROGRAM_SECONDS = 10  # a program that prints its version takes milliseconds; a hung mount for ever
 SYSTEM_ROOTS = (Path("/usr/lib/postgresql"), Path("/var/cache/hybridpg/postgres"))
-_VERSION = re.compile(r"\(PostgreSQL\) (\d+)\.?(\d*)")
+_VERSION = re.compile(r"\(PostgreSQL\) (\d+)\.(\d+)")  # a beta has no point
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +138,7 @@ def _examine(folder: Path, account: Account) -> Installation | None:
     match = _VERSION.search(version)
     if match is None:
         return None
-    return Installation(int(match[1]), int(match[2] or 0), folder, parse_description(description))
+    return Installation(int(match[1]), int(match[2]), folder, parse_description(description))
 
 
 def _ask(folder: Path, question: str, account: Account) -> str:
