@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -106,7 +106,7 @@ class TokenFile:
 class Credential:
     """A header and the seconds for which it is good, None where that is not known."""
 
-    header: str
+    header: str = field(repr=False)
     lifetime: float | None = None
 
 

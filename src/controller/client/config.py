@@ -8,6 +8,7 @@ three files of the service account are read here.
 from __future__ import annotations
 
 import os
+import re
 import ssl
 import urllib.request
 from collections.abc import Mapping
@@ -21,6 +22,7 @@ from .auth import Auth, StaticAuth, TokenFile
 
 SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 DEFAULT_NAMESPACE: Final = "default"
+_USER_INFO: Final = re.compile(r"//[^/@\s]*@")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +77,13 @@ class Config:
     auth: Auth = field(default_factory=StaticAuth)
     tls: TlsConfig = field(default_factory=TlsConfig)
     namespace: str = DEFAULT_NAMESPACE
-    proxy: str = ""
+    proxy: str = field(default="", repr=False)  # may hold a password
 
     def __post_init__(self) -> None:
         for what, url in (("the URL of the API server", self.host), ("proxy", self.proxy)):
             parts = urlsplit(url)
             if url and (parts.scheme not in ("http", "https") or not parts.hostname):
-                raise ConfigError(f"{what} must be http://… or https://…, not {url!r}")
+                raise ConfigError(f"{what} must be http://… or https://…, not {redacted(url)!r}")
         if not self.host:
             raise ConfigError("no URL of the API server: name one, or a kubeconfig that does")
 
@@ -128,3 +130,8 @@ def environment_proxy(url: str) -> str:
         return ""
     proxy = urllib.request.getproxies().get(parts.scheme, "")
     return proxy if "://" in proxy or not proxy else f"http://{proxy}"
+
+
+def redacted(text: str) -> str:
+    """Return a text without the user and the password of the URLs in it."""
+    return _USER_INFO.sub("//…@", text)

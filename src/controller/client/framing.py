@@ -28,10 +28,10 @@ class LineFramer:
 
         Errors: :class:`~..errors.TransportError` where a line outgrows the limit.
         """
-        first, newline, _ = chunk.partition(b"\n")
-        if self._size + len(first) > self._limit:
+        end = chunk.find(b"\n")
+        if self._size + (len(chunk) if end < 0 else end) > self._limit:
             raise TransportError(f"a line of the stream has more than {self._limit} bytes")
-        if not newline:
+        if end < 0:
             self._parts.append(chunk)
             self._size += len(chunk)
             return []

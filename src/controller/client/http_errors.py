@@ -8,6 +8,7 @@ from typing import Final
 import aiohttp
 
 from ..errors import ERROR_TEXT_LIMIT, ConnectionRefused, TransportError
+from .config import redacted
 
 FOREIGN: Final = (aiohttp.ClientError, OSError, ssl.SSLError)
 """Everything that a request can raise; time-outs are OSErrors."""
@@ -23,7 +24,8 @@ _NEVER_SENT: Final = (
 
 def translate(error: Exception, what: str) -> TransportError:
     """Return our error for a foreign one; ``what`` names the request, such as ``GET /api/v1``."""
-    detail = " ".join(str(error).split())[:ERROR_TEXT_LIMIT] or type(error).__name__
+    text = " ".join(str(error).split())[:ERROR_TEXT_LIMIT]
+    detail = redacted(text) or type(error).__name__
     if isinstance(error, aiohttp.ClientConnectorCertificateError | ssl.SSLCertVerificationError):
         return ConnectionRefused(
             f"{what}: the certificate of the API server is not trusted: {detail}; check the "

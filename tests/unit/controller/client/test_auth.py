@@ -111,6 +111,10 @@ async def test_a_file_that_never_held_a_token_is_an_error_that_names_it(tmp_path
         await auth.header()
 
 
+def test_a_credential_does_not_show_its_token():
+    assert "secret" not in repr(Credential("Bearer secret", 5))
+
+
 class Plugin:
     """A login plugin: numbered tokens, each a while in coming."""
 

@@ -102,6 +102,13 @@ def test_a_proxy_of_a_kind_that_cannot_be_used_is_refused():
         Config(host="https://example.com", proxy="socks5://localhost:1080")
 
 
+def test_the_password_of_a_proxy_that_cannot_be_used_is_not_shown():
+    with pytest.raises(ConfigError, match=r"socks5://…@localhost") as caught:
+        Config(host="https://example.com", proxy="socks5://user:hunter2@localhost:1080")
+
+    assert "hunter2" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("environ", "proxy"),
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import gzip
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -474,6 +475,22 @@ async def test_a_proxy_that_refuses_means_that_nothing_was_sent(serve, connect):
 
     with pytest.raises(ConnectionRefused, match="407"):
         await transport.request("POST", "/", body=b"{}")
+
+
+async def test_the_password_of_a_proxy_is_sent_and_never_shown(serve, connect):
+    asked: list[str] = []
+
+    async def proxy(reader, writer, number):
+        asked.append((await receive(reader)).headers["proxy-authorization"])
+        writer.write(answer(b"", status="407 Proxy Authentication Required"))
+
+    url = (await serve(proxy)).replace("http://", "http://user:hunter2@")
+    transport = connect("https://api.example.com", proxy=url)
+
+    with pytest.raises(ConnectionRefused) as caught:
+        await transport.request("GET", "/")
+    assert asked == ["Basic " + base64.b64encode(b"user:hunter2").decode()]
+    assert "hunter2" not in f"{caught.value} {transport.config!r}"
 
 
 async def test_a_closed_transport_refuses(start, connect):
