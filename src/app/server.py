@@ -21,6 +21,8 @@ from ..backends import (
     Pending,
     Policy,
     Present,
+    Problem,
+    Refused,
     ServerRef,
     ServerState,
 )
@@ -82,6 +84,10 @@ class ServerReconciler(ObjectReconciler):
         self.runtime.directory.withdraw(key)
         self.runtime.published.forget(self.resource.kind, key)
 
+    def failed(self, subject: Subject) -> None:
+        """Let the databases of this server say that they wait."""
+        self.runtime.directory.doubt(subject.key)
+
     async def delete(self, draft: StatusDraft, policy: Policy) -> Result | None:
         """Go on with the deletion."""
         return await delete_server(self.runtime, draft, policy)
@@ -93,14 +99,15 @@ class ServerReconciler(ObjectReconciler):
             return Result()
         server = await self._bind(draft, spec)
         observed = await server.backend.observe_server(server.ref)
-        changes = server.backend.plan_server(server.ref, spec, observed)
+        plan = server.backend.plan_server(server.ref, spec, observed)
+        changes = tuple(change for change in plan if not isinstance(change, Refused))
         secret = await self._secret(server, observed)
         if changes:
             pending = await self._apply(server, secret, observed, changes)
             if pending is not None:
                 return pending
             observed = await server.backend.observe_server(server.ref)
-        self._show_spec(server)
+        self._show_spec(server, plan)
         if isinstance(observed, Absent) or not observed.state.ready:
             return self._not_answering(server, observed)
         return await self._publish(server, secret, observed.state)
@@ -162,10 +169,11 @@ class ServerReconciler(ObjectReconciler):
             draft.note("Updated", note)
         return None
 
-    def _show_spec(self, server: _Server) -> None:
+    def _show_spec(self, server: _Server, plan: tuple[Change, ...]) -> None:
         """Say what of the spec cannot be honoured; the rest is applied all the same."""
         draft, capabilities = server.draft, server.backend.capabilities
         problems = list(server.backend.server_spec_valid(server.spec))
+        problems += [Problem(c.field, c.message) for c in plan if isinstance(c, Refused)]
         texts = [_problem_text(p.field, p.message, p.fallback) for p in problems]
         wanted = server.spec.backend
         ignored = wanted and wanted != server.backend.name

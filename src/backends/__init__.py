@@ -36,6 +36,7 @@ from .protocol import (
     Policy,
     Present,
     Problem,
+    Refused,
     ServerRef,
     ServerState,
 )
@@ -69,6 +70,7 @@ __all__ = [
     "Present",
     "Problem",
     "Quota",
+    "Refused",
     "Rejected",
     "Retired",
     "ServerRef",
