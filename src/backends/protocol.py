@@ -152,10 +152,9 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Refused(Change):
-    """A difference that stays: ``message`` says why, and how to get there all the same.
+    """A difference that stays, as it depends on the present; ``message`` says why and what to do.
 
-    What ``server_spec_valid`` cannot know, as it depends on the present (a smaller storage, another
-    major). Reported like a :class:`Problem`; applying it does nothing, the rest is applied.
+    Reported like a :class:`Problem`; applying it does nothing, the rest is applied.
     """
 
 
