@@ -152,10 +152,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Refused(Change):
-    """A difference that stays, as it depends on the present; ``message`` says why and what to do.
-
-    Reported like a :class:`Problem`; applying it does nothing, the rest is applied.
-    """
+    """A :class:`Problem` that only the present shows; applying it does nothing, the rest is."""
 
 
 class Policy(Enum):
