@@ -17,6 +17,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+import yaml
 from tests.requirements import require
 
 from hybridpg.app.dev.servers import ROOT_DATA
@@ -290,6 +291,23 @@ def test_root_keeps_its_data_where_the_unprivileged_user_of_the_servers_gets(hom
     assert (ROOT_DATA / cluster_id / "servers").is_dir()
     assert dev(home, "--reset").returncode == 0
     assert not (ROOT_DATA / cluster_id).exists()
+
+
+def test_a_cluster_that_does_not_answer_has_an_exit_code_of_its_own(home):
+    kubeconfig = home / "kubeconfig"
+    cluster = {"name": "c", "cluster": {"server": "http://127.0.0.1:9"}}
+    context = {"name": "c", "context": {"cluster": "c", "user": "c"}}
+    users = [{"name": "c", "user": {}}]
+    kubeconfig.write_text(
+        yaml.safe_dump(
+            {"clusters": [cluster], "contexts": [context], "users": users, "current-context": "c"}
+        )
+    )
+
+    done = dev(home, "--kubeconfig", str(kubeconfig))
+
+    assert done.returncode == 3
+    assert "the Kubernetes API does not answer" in done.stderr
 
 
 @pytest.mark.testenv

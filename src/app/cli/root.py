@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import typer
 
 from ...controller import ConfigError as ClusterConfigError
-from ...controller import TransportError
+from ...controller import ControllerError, TransportError
 from ..errors import AppError, ConfigError
 from .config import config
 from .crd import crd
@@ -34,12 +34,12 @@ app.add_typer(config, name="config")
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and end the process with an exit code of :class:`~.exits.Exit`."""
     try:
-        app(args=arguments)
+        app(args=arguments, prog_name="hybridpg")
     except (ConfigError, ClusterConfigError) as error:
         sys.exit(_fail(str(error), Exit.USAGE))
     except TransportError as error:
         sys.exit(_fail(f"the Kubernetes API does not answer: {error}", Exit.UNREACHABLE))
-    except AppError as error:
+    except (AppError, ControllerError) as error:
         sys.exit(_fail(str(error), Exit.FAILED))
 
 
