@@ -8,8 +8,7 @@ from typing import Any, Final
 
 from ..types import JsonObject
 from . import _meta, _patch
-from ._decode import Decoded, decode_body, field_validation, load_yaml, settle
-from ._kinds import Kind
+from ._decode import Decoded, decode_body, decode_json, field_validation, load_yaml, settle
 from ._lists import list_objects
 from ._objects import NAMESPACES, Objects
 from ._request import Answer, Call, DeleteOptions
@@ -107,6 +106,10 @@ def _update(objects: Objects, call: Call) -> Answer:
     obj, warnings = settle(decoded, kind, level)
     if call.target.subresource == "finalize":
         return _finalize(objects, call, obj)
+    missing = objects.storage.get(kind.stored_as, call.target.key) is None
+    if missing and kind.create_on_update and not call.target.subresource:
+        made = objects.create(kind, call.target.namespace, kind.store(obj), dry_run=dry_run)
+        return Answer(201, kind.show(made), tuple(warnings))
     updated = objects.update(
         kind,
         call.target.key,
@@ -140,7 +143,8 @@ def _patch_object(objects: Objects, call: Call) -> Answer:
     if "force" in call.query:
         problem = "may not be specified for non-apply patch"
         raise invalid_options("PatchOptions", forbidden_value("force", problem))
-    body = _patch_body(call.body)
+    duplicates: list[str] = []
+    body = _patch_body(call.body, duplicates)
     merge = {
         _patch.JSON_PATCH: _patch.json_patch,
         _patch.MERGE: _patch.merge_patch,
@@ -149,22 +153,32 @@ def _patch_object(objects: Objects, call: Call) -> Answer:
     warnings: list[str] = []
 
     def change(stored: JsonObject) -> JsonObject:
-        return _changed(merge(kind.show(stored), body), kind, level, warnings)
+        merged = Decoded(merge(kind.show(stored), body), list(duplicates))
+        return _changed(merged, call, level, warnings)
 
     return _updated(objects, call, change, warnings, dry_run=dry_run)
 
 
-def _patch_body(body: bytes | None) -> Any:
+def _patch_body(body: bytes | None, duplicates: list[str]) -> Any:
     try:
-        return json.loads(body or b"")
+        return decode_json(body or b"", duplicates)
     except ValueError as error:
         raise bad_request(f"error decoding patch: {error}") from error
 
 
-def _changed(merged: Any, kind: Kind, level: str, warnings: list[str]) -> JsonObject:
-    if not isinstance(merged, dict):
-        raise bad_request(f"json: cannot unmarshal into Go value of type {kind.resource.kind}")
-    obj, problems = settle(Decoded(merged), kind, level)
+def _changed(merged: Decoded, call: Call, level: str, warnings: list[str]) -> JsonObject:
+    kind = call.target.kind
+    if not isinstance(merged.obj, dict):
+        raise bad_request(
+            "error decoding patch: json: cannot unmarshal array into Go value of type "
+            "map[string]interface {}"
+        )
+    if not _meta.name_of(merged.obj):
+        raise bad_request(
+            f"the name of the object ({call.target.name} based on URL) was undeterminable: name "
+            "must be provided"
+        )
+    obj, problems = settle(merged, kind, level, patch=True)
     warnings += problems
     return kind.store(obj)
 
@@ -207,7 +221,7 @@ def _apply(objects: Objects, call: Call, level: str, *, dry_run: bool) -> Answer
 
     def change(stored: JsonObject) -> JsonObject:
         merged = _patch.apply_merge(kind.show(stored), manifest, schema)
-        return _changed(merged, kind, level, warnings)
+        return _changed(Decoded(merged), call, level, warnings)
 
     return _updated(objects, call, change, warnings, dry_run=dry_run)
 

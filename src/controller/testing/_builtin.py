@@ -205,6 +205,7 @@ def _core() -> tuple[Kind, ...]:
             prepare=_events.prepare,
             check=_events.check,
             fields=_events.CORE_FIELDS,
+            create_on_update=True,
         ),
     )
 
@@ -223,6 +224,7 @@ def _others() -> tuple[Kind, ...]:
             prepare=_events.prepare,
             check=_events.check_new,
             fields=_events.FIELDS,
+            create_on_update=True,
             show=_events.from_core,
             store=_events.to_core,
         ),
@@ -236,5 +238,6 @@ def _others() -> tuple[Kind, ...]:
             prepare=_rules.prepare_lease,
             check=_rules.check_lease,
             unconditional_update=False,
+            create_on_update=True,
         ),
     )

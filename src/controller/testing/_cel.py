@@ -23,6 +23,7 @@ logger = logging.getLogger(__name__)
 
 RULES: Final = "x-kubernetes-validations"
 _OLD_SELF: Final = re.compile(r"\boldSelf\b")
+_NO_KEY: Final = re.compile(r"no such member in mapping: '")
 _Program = Callable[[Any], Any]
 
 
@@ -138,7 +139,8 @@ def _evaluate(text: str, names: JsonObject) -> tuple[bool, str]:
     try:
         return bool(program(names)), ""
     except _errors() as error:
-        return False, f"{error.args[0]} evaluating rule: {text}"
+        problem = _NO_KEY.sub("no such key: ", str(error.args[0])).rstrip("'")
+        return False, f"{problem} evaluating rule: {text}"
 
 
 def _errors() -> type[Exception]:

@@ -16,9 +16,11 @@ from ._status import (
     Cause,
     StatusError,
     bad_request,
+    invalid,
     invalid_object,
     invalid_options,
     invalid_value,
+    shown,
     unsupported,
     unsupported_media,
 )
@@ -64,12 +66,12 @@ def decode_body(body: bytes | None, content_type: str, resource: Resource) -> De
         elif media == "application/yaml":
             value = load_yaml(body or b"")
         else:
-            value = _with_duplicates(body or b"", duplicates)
+            value = decode_json(body or b"", duplicates)
     except ValueError as error:
-        shown = (body or b"<empty>").decode(errors="replace")
+        received = (body or b"<empty>").decode(errors="replace")
         raise bad_request(
             f"the object provided is unrecognized (must be of type {resource.kind}): couldn't get "
-            f"version/kind; json parse error: {error} ({shown[:64]})"
+            f"version/kind; json parse error: {error} ({received[:64]})"
         ) from error
     if not isinstance(value, dict):
         raise bad_request(
@@ -95,7 +97,9 @@ class _Pairs(dict[str, Any]):
     twice: tuple[str, ...] = ()
 
 
-def _with_duplicates(body: bytes, duplicates: list[str]) -> Any:
+def decode_json(body: bytes, duplicates: list[str]) -> Any:
+    """Decode JSON, or raise ValueError; paths of fields that came twice are added to a list."""
+
     def build(pairs: list[tuple[str, Any]]) -> JsonObject:
         built = _Pairs(pairs)
         if len(built) < len(pairs):
@@ -103,8 +107,14 @@ def _with_duplicates(body: bytes, duplicates: list[str]) -> Any:
             built.twice = tuple(sorted({name for name in names if names.count(name) > 1}))
         return built
 
-    value = json.loads(body, object_pairs_hook=build)
+    value = json.loads(body, object_pairs_hook=build, parse_float=_number)
     return _plain(value, "", duplicates)
+
+
+def _number(text: str) -> float:
+    """Return a number as the server keeps it: a whole one has no fraction."""
+    value = float(text)
+    return int(value) if value.is_integer() else value
 
 
 def _plain(value: Any, path: str, duplicates: list[str]) -> Any:
@@ -117,14 +127,16 @@ def _plain(value: Any, path: str, duplicates: list[str]) -> Any:
     return {key: _plain(item, f"{start}{key}", duplicates) for key, item in value.items()}
 
 
-def settle(decoded: Decoded, kind: Kind, level: str) -> tuple[JsonObject, list[str]]:
+def settle(
+    decoded: Decoded, kind: Kind, level: str, *, patch: bool = False
+) -> tuple[JsonObject, list[str]]:
     """Check types, drop unknown fields, and return the object with the warnings about it.
 
     Errors: 400 for a wrong apiVersion or a built-in field of a wrong type, and in Strict for
     every unknown or duplicate field; 422 for a wrong kind.
     """
     obj = decoded.obj
-    _check_type_meta(obj, kind)
+    _check_type_meta(obj, kind, patch=patch)
     problems = [f'duplicate field "{path}"' for path in decoded.duplicates]
     meta_lost = _settle_metadata(obj, kind.resource)
     if kind.schema is not None:
@@ -133,15 +145,22 @@ def settle(decoded: Decoded, kind: Kind, level: str) -> tuple[JsonObject, list[s
         problems += [f'unknown field "{path}"' for path in prune(obj, kind.schema)]
     problems += [f'unknown field "metadata.{path}"' for path in meta_lost]
     if level == STRICT and problems:
-        raise _unhandled(kind.resource, f"strict decoding error: {', '.join(problems)}")
+        problem = f"strict decoding error: {', '.join(problems)}"
+        if patch:
+            raise invalid("", "", "", [invalid_value("patch", shown(obj), problem)])
+        raise _unhandled(kind.resource, problem)
     return obj, problems if level == WARN else []
 
 
-def _check_type_meta(obj: JsonObject, kind: Kind) -> None:
+def _check_type_meta(obj: JsonObject, kind: Kind, *, patch: bool) -> None:
     resource = kind.resource
     version, name = obj.get("apiVersion", ""), obj.get("kind", "")
     if not kind.custom:
         version, name = version or resource.api_version, name or resource.kind
+    if version != resource.api_version and patch:
+        wrong = Resource(version.rpartition("/")[0], "", resource.plural, name)
+        cause = invalid_value("apiVersion", version, f"must be {resource.api_version}")
+        raise invalid_object(wrong, _meta.name_of(obj), [cause])
     if version != resource.api_version:
         raise bad_request(
             f"the API version in the data ({version}) does not match the expected API version "

@@ -69,15 +69,20 @@ def check(obj: JsonObject, old: JsonObject | None) -> Sequence[Cause]:
     """Check an event: it lives in the namespace of what it is about."""
     place = obj["metadata"].get("namespace", "")
     about = obj["involvedObject"].get("namespace", "")
-    if about == place or (not about and place == "default") or place == "kube-system":
+    if about == place or (not about and place == "default"):
         return ()
-    problem = "does not match event.namespace"
-    return [invalid_value("involvedObject.namespace", about, problem)]
+    return [_misplaced(about)]
+
+
+def _misplaced(about: str) -> Cause:
+    return invalid_value("involvedObject.namespace", about, "does not match event.namespace")
 
 
 def check_new(obj: JsonObject, old: JsonObject | None) -> Sequence[Cause]:
     """Check an event of the newer API: all of it is required, little of it may change."""
-    causes = list(check(obj, old))
+    about = obj["involvedObject"].get("namespace", "")
+    astray = not about and obj["metadata"].get("namespace") != "default"
+    causes = [_misplaced(about)] if astray else []
     if old is not None:
         changed = (name for name in FIXED if obj.get(name) != old.get(name))
         return causes + [invalid_value(name, obj[name], "field is immutable") for name in changed]

@@ -60,7 +60,8 @@ class Kind:
     is structural, None where anything goes. ``custom`` kinds are made by a CRD: they prune,
     default and report type errors as 422 instead of 400.
     ``begin_delete`` is what a delete does to a kind whose end is brought about by a controller of
-    the cluster; without ``unconditional_update`` a PUT must carry a resourceVersion.
+    the cluster; without ``unconditional_update`` a PUT must carry a resourceVersion; with
+    ``create_on_update`` a PUT of what does not exist makes it.
     """
 
     resource: Resource
@@ -83,6 +84,7 @@ class Kind:
     undeletable: frozenset[str] = frozenset()
     begin_delete: Callable[[JsonObject], None] | None = None
     unconditional_update: bool = True
+    create_on_update: bool = False
     verbs: tuple[str, ...] = VERBS
 
     @property

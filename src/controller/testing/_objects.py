@@ -23,7 +23,7 @@ from ._status import (
     bad_request,
     conflict,
     forbidden,
-    invalid_object,
+    invalid,
     invalid_value,
     modified,
     not_found,
@@ -180,9 +180,8 @@ class Objects:
         version = meta.get("resourceVersion") or ""
         if not version and not kind.unconditional_update:
             cause = invalid_value("metadata.resourceVersion", 0, "must be specified for an update")
-            refusal = invalid_object(kind.resource, key.name, [cause])
-            refusal.message = refusal.message.replace(_kind_and_group(kind), str(kind.resource), 1)
-            raise refusal
+            resource = kind.resource
+            raise invalid(resource.plural, resource.group, key.name, [cause])
         if version and not version.isdigit():
             problem = f'strconv.ParseUint: parsing "{version}": invalid syntax'
             raise StatusError(500, "", problem)
@@ -199,7 +198,8 @@ class Objects:
             causes += _schema_causes(kind, obj, old)
         causes += kind.check(obj, old)
         if causes:
-            raise invalid_object(kind.resource, _meta.name_of(obj), causes)
+            # by the group under which it is stored: both faces of an event complain alike
+            raise invalid(kind.resource.kind, kind.stored_as[0], _meta.name_of(obj), causes)
 
     def _marked(self, kind: Kind, old: JsonObject, options: DeleteOptions) -> JsonObject | None:
         """Return the object as it waits for its end, or None where nothing holds it."""
@@ -225,11 +225,6 @@ def _renamed(obj: JsonObject) -> JsonObject:
     """Return the object without its generated name: another one will do."""
     meta = {key: value for key, value in obj["metadata"].items() if key != "name"}
     return {**obj, "metadata": meta}
-
-
-def _kind_and_group(kind: Kind) -> str:
-    resource = kind.resource
-    return f"{resource.kind}.{resource.group}" if resource.group else resource.kind
 
 
 def _name_rule(kind: Kind) -> Callable[[str], list[str]] | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from ..types import JsonObject
+from . import _meta
 from ._storage import copy
 
 PRESERVE: Final = "x-kubernetes-preserve-unknown-fields"
@@ -36,7 +37,8 @@ def _prune_object(value: JsonObject, schema: JsonObject, path: str, root: bool) 
         if key in properties and not (root and key in ROOT_FIELDS and not path):
             lost += prune(value[key], properties[key], here, root=False)
         elif root and key in ROOT_FIELDS:
-            continue
+            if path and key == "metadata":
+                lost += prune(value[key], _meta.SCHEMA, here, root=False)
         elif isinstance(additional, dict):
             lost += prune(value[key], additional, here, root=False)
         elif not additional and not schema.get(PRESERVE):

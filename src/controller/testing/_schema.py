@@ -7,7 +7,7 @@ every later write to old objects ("ratcheting").
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
@@ -18,6 +18,7 @@ from ._status import Cause, invalid_value, required, shown, unsupported
 MISSING: Final = object()
 """The old value where there is none; None would be a JSON null."""
 INT_OR_STRING: Final = "x-kubernetes-int-or-string"
+EMBEDDED: Final = "x-kubernetes-embedded-resource"
 BLOCKING: Final = frozenset(
     {
         "FieldValueNotSupported",
@@ -178,6 +179,9 @@ def _object(value: JsonObject, schema: JsonObject, path: str, old: Any) -> list[
     causes = list(_count(len(value), schema, path, "Properties", "properties"))
     missing = (name for name in schema.get("required") or () if name not in value)
     causes += [required(f"{path}.{name}" if path else name) for name in missing]
+    if schema.get(EMBEDDED):
+        untyped = (name for name in ("apiVersion", "kind") if not value.get(name))
+        causes += [required(f"{path}.{name}") for name in untyped]
     before = old if isinstance(old, dict) else {}
     properties = schema.get("properties") or {}
     additional = schema.get("additionalProperties")
@@ -190,20 +194,32 @@ def _object(value: JsonObject, schema: JsonObject, path: str, old: Any) -> list[
 
 
 def _junctions(value: Any, schema: JsonObject, path: str) -> Iterator[Cause]:
-    for branch in schema.get("allOf") or ():
-        yield from validate(value, branch, path)
-    fitting = {
-        name: sum(not validate(value, branch, path) for branch in schema[name])
-        for name in ("anyOf", "oneOf")
-        if name in schema
-    }
-    if fitting.get("anyOf") == 0 and not schema.get(INT_OR_STRING):
-        yield _junction(value, path, "must validate at least one schema (anyOf)")
-    if fitting.get("oneOf", 1) != 1:
-        yield _junction(value, path, "must validate one and only one schema (oneOf)")
+    every = [validate(value, branch, path) for branch in schema.get("allOf") or ()]
+    yield from (cause for causes in every for cause in causes)
+    if every and not any(not causes for causes in every):
+        yield _junction(path, "must validate all the schemas (allOf). None validated")
+    if not schema.get(INT_OR_STRING):
+        yield from _any_of(value, schema.get("anyOf") or (), path)
+    yield from _one_of(value, schema.get("oneOf") or (), path)
     if "not" in schema and not validate(value, schema["not"], path):
-        yield _junction(value, path, "must not validate the schema (not)")
+        yield _junction(path, "must not validate the schema (not)")
 
 
-def _junction(value: Any, path: str, problem: str) -> Cause:
-    return invalid_value(path or "<nil>", type_name(value), f'"{path}" {problem}')
+def _any_of(value: Any, branches: Sequence[JsonObject], path: str) -> Iterator[Cause]:
+    failures = [validate(value, branch, path) for branch in branches]
+    if failures and all(failures):
+        yield _junction(path, "must validate at least one schema (anyOf)")
+        yield from failures[0]
+
+
+def _one_of(value: Any, branches: Sequence[JsonObject], path: str) -> Iterator[Cause]:
+    failures = [validate(value, branch, path) for branch in branches]
+    fitting = sum(not causes for causes in failures)
+    if failures and fitting != 1:
+        found = f"{fitting} valid alternatives" if fitting else "none valid"
+        yield _junction(path, f"must validate one and only one schema (oneOf). Found {found}")
+        yield from () if fitting else failures[0]
+
+
+def _junction(path: str, problem: str) -> Cause:
+    return invalid_value("<nil>", "", f'"{path}" {problem}')

@@ -83,7 +83,7 @@ def required(field_path: str, hint: str = "") -> Cause:
 
 def unsupported(field_path: str, value: Any, allowed: Sequence[Any]) -> Cause:
     """Return ``Unsupported value`` with the values that are supported."""
-    names = ", ".join(shown(item) for item in allowed)
+    names = ", ".join(shown(item if isinstance(item, str) else shown(item)) for item in allowed)
     return Cause(field_path, f"Unsupported value: {shown(value)}: supported values: {names}")
 
 
