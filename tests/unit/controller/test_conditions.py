@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import copy
 from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
 
 import pytest
 
 from hybridpg.controller._clock import wall_time
 from hybridpg.controller.conditions import (
+    Status,
     find_condition,
     remove_condition,
     set_condition,
     timestamp,
 )
+from hybridpg.controller.types import JsonObject
 
 NOON = datetime(2026, 1, 1, 12, 0, 0, 999_999, tzinfo=UTC)
 LATER = NOON + timedelta(hours=1)
 
 
-def ready(conditions, status="True", *, now=NOON, **changes):
+def ready(
+    conditions: list[JsonObject], status: Status = "True", *, now: datetime = NOON, **changes: Any
+) -> list[JsonObject]:
     options = {"reason": "Available", "message": "all is well", "observed_generation": 1, **changes}
     return set_condition(conditions, "Ready", status, now=lambda: now, **options)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -257,9 +258,9 @@ async def test_namespaces_are_merged_into_one_store_that_is_complete_with_the_la
         async def request(self, method, path, **options):
             if "/two/" in path:
                 await asyncio.sleep(5)
-                self.lists = [page(obj("b", namespace="two"))]
+                self.lists = deque([page(obj("b", namespace="two"))])
             else:
-                self.lists = [page(obj("a", namespace="one"))]
+                self.lists = deque([page(obj("a", namespace="one"))])
             return await super().request(method, path, **options)
 
     transport = TwoNamespaces()

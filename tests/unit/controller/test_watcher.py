@@ -327,7 +327,7 @@ async def test_a_list_that_is_html_is_an_error_that_is_retried():
 
 
 async def test_a_quiet_time_makes_the_next_failure_the_first_again():
-    cut = [600.0, refused(500)]
+    cut: list[float | Exception | list[bytes]] = [600.0, refused(500)]
     transport = ScriptedTransport([page()], [[refused(500)], [refused(500)], cut])
     await follow(transport, seconds=700, liveness=1000)
     assert times(transport, "GET") == pytest.approx([0, 0.8, 2.4, 603.2], abs=0.01)
