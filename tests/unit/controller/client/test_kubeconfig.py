@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import datetime
+import json
 import stat
 import sys
 from pathlib import Path
@@ -233,6 +234,40 @@ async def test_a_login_plugin_that_is_not_installed_is_named(path: Path):
 
     with pytest.raises(ConfigError, match="no-such-login"):
         await load_kubeconfig(write(path, user=user))
+
+
+def id_token(seconds: float) -> str:
+    """An OIDC token that ends in so many seconds; nobody here checks its signature."""
+    end = datetime.datetime.now(datetime.UTC).timestamp() + seconds
+    parts = (json.dumps(part).encode() for part in ({"alg": "none"}, {"exp": int(end)}))
+    return ".".join(base64.urlsafe_b64encode(part).decode().rstrip("=") for part in parts) + ".x"
+
+
+def oidc(token: str) -> dict[str, Any]:
+    config = {"idp-issuer-url": "http://127.0.0.1:1", "client-id": "a", "client-secret": "b"}
+    return {"auth-provider": {"name": "oidc", "config": {**config, "id-token": token}}}
+
+
+async def test_an_oidc_token_becomes_a_header(path: Path):
+    token = id_token(3600)
+
+    config = await load_kubeconfig(write(path, user=oidc(token)))
+
+    assert await config.auth.header() == f"Bearer {token}"
+
+
+async def test_an_oidc_login_that_another_tool_renewed_is_taken_over_on_401(path: Path):
+    config = await load_kubeconfig(write(path, user=oidc(id_token(3600))))
+    renewed = id_token(7200)
+    write(path, user=oidc(renewed))
+
+    assert await config.auth.rejected(await config.auth.header()) is True
+    assert await config.auth.header() == f"Bearer {renewed}"
+
+
+async def test_an_oidc_login_that_ended_for_good_is_an_error_at_the_start(path: Path):
+    with pytest.raises(ConfigError, match="refresh-token"):
+        await load_kubeconfig(write(path, user=oidc(id_token(-10))))
 
 
 # --- what is wrong is said ---------------------------------------------------------------------
