@@ -106,11 +106,11 @@ class PgServer:
         begin = len(self.log())
         seen: list[str] = []
         yield seen
-        seen += [
-            line.partition("statement:")[2].strip()
-            for line in self.log()[begin:].splitlines()
-            if line.startswith("hybridpg|") and "statement:" in line
-        ]
+        for line in self.log()[begin:].splitlines():
+            if line.startswith("\t") and seen:  # a statement of several lines
+                seen[-1] = f"{seen[-1]} {line.strip()}".strip()
+            elif line.startswith("hybridpg|") and "statement:" in line:
+                seen.append(line.partition("statement:")[2].strip())
 
     def stop(self, how: signal.Signals = signal.SIGQUIT) -> None:
         """End the server: at once, or as the signal says."""

@@ -83,7 +83,8 @@ class SqlDatabases:
         inside, offer, refused = None, None, {}
         if role and database.owner.same(role.owner):
             offer = await observer.offer()
-            if facts and facts.connectable and facts.role == name:
+            # what keeps us out is repaired first, and then a pass looks inside
+            if facts and facts.connectable and facts.role == name and role.held and facts.owner_may:
                 inside = await observer.inside(facts)
                 refused = observer.refused(facts.oid)
         return observed_state(database, catalog, inside, offer, refused)

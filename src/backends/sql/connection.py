@@ -32,8 +32,8 @@ STATEMENT_SECONDS: Final = 30
 """Longest statement: CREATE DATABASE with its checkpoints on a busy disk takes a few seconds."""
 LOCK_SECONDS: Final = 5
 """Longest wait for somebody's lock: then it is tried again later, and the session is free."""
-GRACE_SECONDS: Final = 5
-"""How much later than the server's own timeout the connection is given up."""
+STATEMENT_LIMIT: Final = STATEMENT_SECONDS + 5.0
+"""When a statement is given up on this side: later than the server's own timeout."""
 MAINTENANCE_DATABASE: Final = "postgres"
 APPLICATION_NAME: Final = "hybridpg"
 _REQUIRE_AUTH_SINCE: Final = 160000
@@ -168,13 +168,11 @@ class Session:
         with translated(f"{doing} on {self._where}", field):
             return await self.attempt(statement)
 
-    async def attempt(
-        self, statement: Statement, limit: float = STATEMENT_SECONDS + GRACE_SECONDS
-    ) -> list[list[Row]]:
+    async def attempt(self, statement: Statement, limit: float | None = None) -> list[list[Row]]:
         """Do as :meth:`execute`, but let psycopg's errors through to a caller that expects some."""
         loop = asyncio.get_running_loop()
         task = loop.create_task(self._results(statement), name="hybridpg-sql-statement")
-        cut = loop.call_later(limit, self._cut)
+        cut = loop.call_later(limit or STATEMENT_LIMIT, self._cut)
         try:
             await asyncio.wait({task})
         except asyncio.CancelledError:

@@ -76,14 +76,17 @@ def connect_error(error: BaseException, where: str) -> BackendError:
 
 
 def translate(error: psycopg.Error, doing: str, field: str = "") -> BackendError:
-    """Translate an error of a statement; ``field`` is the field of the spec that asked for it."""
+    """Translate an error of a statement; ``field`` is the field of the spec that asked for it.
+
+    Without a field nobody's spec is to blame: the thing vanished, or depends on something.
+    """
     state = error.sqlstate or ""
     text = f"{doing}: {_primary(error)}"
     if state == "42501":
         return Denied(text)
     if state in _BUSY_STATES or "tuple concurrently" in text:
         return Busy(text, retry_after=BUSY_SECONDS)
-    if state.startswith(_REJECTED_CLASSES):
+    if field and state.startswith(_REJECTED_CLASSES):
         return Rejected(field, text)
     return Unknown(text)
 

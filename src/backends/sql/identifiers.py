@@ -62,6 +62,6 @@ def same_locale(wanted: str, present: str) -> bool:
     if wanted == present:
         return True
     (base, encoding), (other, other_encoding) = locale_key(wanted), locale_key(present)
-    if {base, other} == {"c", "posix"} and not encoding and not other_encoding:
-        return True  # two names of the same locale
+    if {base, other} <= {"c", "posix"}:
+        return encoding == other_encoding  # two names of one locale; C.UTF-8 is another
     return base == other and (not encoding or not other_encoding or encoding == other_encoding)

@@ -126,6 +126,11 @@ def test_a_rejection_names_the_field_that_asked_for_it():
     assert error.field == "database.collation"
 
 
+def test_what_no_field_asked_for_is_not_the_fault_of_the_spec():
+    """A role that somebody else drops at the same time is looked at again, not given up."""
+    assert type(translate(pg.UndefinedObject("x"), "cannot drop role")) is Unknown
+
+
 def test_the_statement_never_gets_out():
     """D12: psycopg shows the line of a syntax error, and with it what stood there."""
     error = pg.SyntaxError("syntax error\nLINE 1: ALTER ROLE x PASSWORD 'SCRAM-SHA-256$4096:…'")

@@ -1,0 +1,313 @@
+"""Nobody's role or database is touched without the proof that it is ours."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+import psycopg
+import pytest
+from tests.fix_postgres import CLOUD_ADMIN, SUPERUSER, PgServer
+
+from hybridpg.backends import Conflict, Owner, Policy, Present, Unknown
+from hybridpg.backends.sql import LoginResult, SqlDatabases, check_login
+
+from .cases import Case, databases, drop, ensure, exists, fresh_owner, make_case, plan, state_of
+
+pytestmark = pytest.mark.postgres
+
+WORLD = (
+    "SELECT rolname, rolpassword, rolcanlogin, rolsuper, shobj_description(oid, 'pg_authid') "
+    "FROM pg_authid UNION ALL "
+    "SELECT datname, pg_get_userbyid(datdba), datallowconn, datistemplate, datacl::text "
+    "FROM pg_database ORDER BY 1, 2"
+)
+
+Call = Callable[[SqlDatabases, Case], Awaitable[object]]
+
+
+async def delete(backend: SqlDatabases, case: Case) -> object:
+    observed = await backend.observe_database(case.ref)
+    return await backend.delete_database(case.ref, observed, Policy.DELETE)
+
+
+async def retain(backend: SqlDatabases, case: Case) -> object:
+    observed = await backend.observe_database(case.ref)
+    return await backend.delete_database(case.ref, observed, Policy.RETAIN)
+
+
+async def apply_an_old_plan(backend: SqlDatabases, case: Case) -> object:
+    ours = replace(case, ref=replace(case.ref, external_name=f"{case.name}_x"))
+    changes = await plan(backend, ours)
+    return await backend.create_or_update_database(case.ref, changes)
+
+
+CALLS: dict[str, Call] = {
+    "plan": plan,
+    "user": lambda backend, case: backend.create_or_update_user(case.ref, case.role),
+    "database": apply_an_old_plan,
+    "password": lambda backend, case: backend.update_user_password(case.ref, case.role),
+    "delete": delete,
+    "retain": retain,
+    "delete user": lambda backend, case: backend.delete_user(case.ref),
+}
+each_call = pytest.mark.parametrize("call", CALLS.values(), ids=CALLS.keys())
+
+
+@each_call
+async def test_what_was_made_by_hand_is_a_conflict_for_every_call(
+    pg: PgServer, admin: str, call: Call
+):
+    """D3, M1: a role and a database of that name are there, without any mark."""
+    case = make_case(pg, admin=admin)
+    pg.run(f"CREATE ROLE {case.name} LOGIN PASSWORD 'by-hand'")
+    pg.run(f"CREATE DATABASE {case.name} OWNER {case.name}")
+    before = pg.run(WORLD)
+    async with databases() as backend:
+        with pytest.raises(Conflict) as caught:
+            await call(backend, case)
+
+    assert caught.value.owner is None
+    assert caught.value.external_name == case.name
+    assert pg.run(WORLD) == before
+
+
+@each_call
+async def test_what_belongs_to_another_object_is_a_conflict_for_every_call(
+    pg: PgServer, admin: str, call: Call
+):
+    """M1, D53: the same namespace and name, but another UID."""
+    async with databases() as backend:
+        first = make_case(pg, admin=admin)
+        await ensure(backend, first)
+        before = pg.run(WORLD)
+        with pytest.raises(Conflict) as caught:
+            await call(backend, first.by(fresh_owner()))
+
+        assert caught.value.owner == first.ref.owner
+        assert pg.run(WORLD) == before
+        await drop(backend, first)
+
+
+async def test_the_same_uid_of_another_cluster_is_another_object(pg: PgServer):
+    async with databases() as backend:
+        case = make_case(pg)
+        await ensure(backend, case)
+        other = case.by(replace(case.ref.owner, cluster_id="another-cluster"))
+        with pytest.raises(Conflict):
+            await plan(backend, other)
+        await drop(backend, case)
+
+
+@pytest.mark.parametrize("call", [CALLS["user"], CALLS["plan"]], ids=["user", "plan"])
+async def test_a_database_without_its_role_is_a_conflict_before_anything_is_made(
+    pg: PgServer, call: Call
+):
+    case = make_case(pg)
+    pg.run(f"CREATE DATABASE {case.name}")
+    async with databases() as backend:
+        if call is CALLS["plan"]:
+            with pytest.raises(Conflict, match="was not made for this object"):
+                await call(backend, case)
+        observed = await backend.observe_database(case.ref)
+        with pytest.raises(Conflict):
+            await backend.delete_database(case.ref, observed, Policy.DELETE)
+
+    assert exists(pg, case.name) == (True, False)
+
+
+async def test_a_tenant_cannot_forge_a_mark(pg_each: PgServer):
+    """The owner of a database may rewrite the database's comment, but not its role's."""
+    async with databases(snapshot_seconds=0) as backend:
+        attacker, victim = make_case(pg_each), make_case(pg_each)
+        await ensure(backend, attacker)
+        await ensure(backend, victim)
+        forged = victim.ref.owner.mark()
+        with pg_each.connect(attacker.name, attacker.name, attacker.role.password) as connection:
+            connection.execute(f"COMMENT ON DATABASE {attacker.name} IS '{forged}'")
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                connection.execute(f"COMMENT ON ROLE {attacker.name} IS '{forged}'")
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                connection.execute(f"ALTER ROLE {attacker.name} SUPERUSER")
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                connection.execute("CREATE ROLE helper")
+
+        assert (await state_of(backend, attacker)).owner == attacker.ref.owner
+        assert await plan(backend, attacker) == ()
+        await drop(backend, attacker)
+        await drop(backend, victim)
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "SET search_path TO evil, public",
+        "SET role TO {name}",
+        "SET standard_conforming_strings TO off",
+        "SET statement_timeout TO 1",
+        "SET default_transaction_isolation TO serializable",
+        "SET lock_timeout TO 1",
+    ],
+)
+async def test_what_an_owner_sets_for_its_database_does_not_reach_the_admins_session(
+    pg: PgServer, setting: str
+):
+    """M9."""
+    async with databases(snapshot_seconds=0) as backend:
+        case = make_case(pg)
+        await ensure(backend, case)
+        with pg.connect(case.name, case.name, case.role.password) as connection:
+            connection.execute("CREATE SCHEMA evil")
+            connection.execute(
+                "CREATE FUNCTION evil.pg_get_userbyid(oid) RETURNS name LANGUAGE sql "
+                "AS 'SELECT ''forged''::name'"
+            )
+            connection.execute(f"ALTER DATABASE {case.name} {setting.format(name=case.name)}")
+        wanted = make_case(pg, case.name, extensions=["uuid-ossp"])
+        case = replace(case, desired=wanted.desired)
+
+    async with databases(snapshot_seconds=0) as backend:
+        await ensure(backend, case)
+        state = await state_of(backend, case)
+
+        assert "uuid-ossp" in (state.extensions or ())
+        assert state.schema_role == "pg_database_owner"
+        owner = pg.run(
+            "SELECT pg_get_userbyid(extowner) FROM pg_extension WHERE extname='uuid-ossp'",
+            case.name,
+        )
+        assert owner == [(SUPERUSER,)]
+        await drop(backend, case)
+
+
+async def test_a_retained_database_is_given_to_whoever_names_it(pg_each: PgServer, admin: str):
+    """Its data, its oid and its extensions stay; its password is the heir's at once."""
+    async with databases() as backend:
+        case = make_case(pg_each, admin=admin)
+        await ensure(backend, case)
+        oid = (await state_of(backend, case)).oid
+        await drop(backend, case, Policy.RETAIN)
+
+        silent = case.by(fresh_owner())
+        with pytest.raises(Conflict, match="was kept when team-a/orders was deleted"):
+            await backend.create_or_update_user(silent.ref, silent.role)
+        heir = case.by(fresh_owner(), adopt=True)
+        notes = await ensure(backend, heir)
+
+        assert notes == (f"role '{case.name}' was taken over",)
+        state = await state_of(backend, heir)
+        assert (state.oid, state.owner) == (oid, heir.ref.owner)
+        new = await check_login(heir.ref.endpoint, heir.role, heir.name)
+        old = await check_login(case.ref.endpoint, case.role, case.name)
+        assert (new, old) == (LoginResult.PRIMARY, LoginResult.REFUSED)
+        await drop(backend, heir)
+
+
+async def test_a_database_made_by_hand_is_adopted_with_its_role(pg: PgServer):
+    case = make_case(pg)
+    pg.run(f"CREATE ROLE dba_{case.name} NOLOGIN")
+    pg.run(f"CREATE DATABASE {case.name} OWNER dba_{case.name}")
+    async with databases() as backend:
+        heir = case.by(fresh_owner(), adopt=True)
+        changes = await plan(backend, heir)
+        assert [change.takes_over for change in changes if change.takes_over] == [True]
+
+        notes = await ensure(backend, heir)
+
+        assert any("what is in it keeps its owners" in note for note in notes)
+        assert await plan(backend, heir) == ()
+        assert (await state_of(backend, heir)).database_role == case.name
+        await drop(backend, heir)
+
+
+async def test_an_existing_plan_takes_a_role_over_with_its_mark(pg: PgServer):
+    """The plan alone is enough, in whatever order the calls come."""
+    case = make_case(pg)
+    pg.run(f"CREATE ROLE {case.name} NOLOGIN")
+    async with databases() as backend:
+        heir = case.by(fresh_owner(), adopt=True)
+        changes = await plan(backend, heir)
+        await backend.create_or_update_database(heir.ref, changes)
+
+        state = await state_of(backend, heir)
+        assert state.owner == heir.ref.owner
+        assert state.login
+        await drop(backend, heir)
+
+
+@pytest.mark.parametrize("name", [CLOUD_ADMIN, "dba"])
+async def test_an_administrator_is_never_adopted(pg: PgServer, name: str):
+    """D3: whoever may name the admin would be logged in as the admin."""
+    if name == "dba":
+        pg.run("DROP ROLE IF EXISTS dba")
+        pg.run("CREATE ROLE dba LOGIN SUPERUSER PASSWORD 'x'")
+    case = make_case(pg, name).by(fresh_owner(), adopt=True)
+    before = pg.run(WORLD)
+    async with databases() as backend:
+        with pytest.raises(Conflict, match="has the rights of an administrator"):
+            await backend.create_or_update_user(case.ref, case.role)
+        with pytest.raises(Conflict, match="has the rights of an administrator"):
+            await plan(backend, case)
+
+    assert pg.run(WORLD) == before
+
+
+async def test_nothing_is_adopted_from_another_namespace(pg: PgServer):
+    """M1: on a server that namespaces share."""
+    async with databases() as backend:
+        case = make_case(pg)
+        await ensure(backend, case)
+        thief = case.by(fresh_owner(namespace="team-b"), adopt=True)
+        with pytest.raises(Conflict, match="belongs to namespace 'team-a'"):
+            await backend.create_or_update_user(thief.ref, thief.role)
+        await drop(backend, case)
+
+
+async def test_a_role_that_lost_its_mark_is_no_longer_ours(pg: PgServer):
+    async with databases(snapshot_seconds=0) as backend:
+        case = make_case(pg)
+        await ensure(backend, case)
+        for comment in ("NULL", "'hybridpg:'", "'made by hand'"):
+            pg.run(f"COMMENT ON ROLE {case.name} IS {comment}")
+            with pytest.raises(Conflict):
+                await delete(backend, case)
+
+        pg.run(f"COMMENT ON ROLE {case.name} IS '{case.ref.owner.mark()}'")
+        await drop(backend, case)
+
+
+async def test_a_role_is_not_dropped_before_its_database(pg: PgServer):
+    async with databases() as backend:
+        case = make_case(pg)
+        await ensure(backend, case)
+        with pytest.raises(Unknown, match="is still there"):
+            await backend.delete_user(case.ref)
+
+        assert exists(pg, case.name) == (True, True)
+        await drop(backend, case)
+
+
+async def test_a_database_is_not_made_before_its_role(pg: PgServer):
+    async with databases() as backend:
+        case = make_case(pg)
+        with pytest.raises(Unknown, match="it is created before its database"):
+            await backend.create_or_update_database(case.ref, await plan(backend, case))
+        with pytest.raises(Unknown, match="it is created before its password"):
+            await backend.update_user_password(case.ref, case.role)
+
+    assert exists(pg, case.name) == (False, False)
+
+
+async def test_the_mark_says_whose_it_is(pg: PgServer):
+    async with databases() as backend:
+        case = make_case(pg)
+        await ensure(backend, case)
+        rows = pg.run(
+            f"SELECT shobj_description(oid, 'pg_authid') FROM pg_roles WHERE rolname='{case.name}'"
+        )
+        observed = await backend.observe_database(case.ref)
+
+        assert Owner.parse(rows[0][0]) == case.ref.owner
+        assert isinstance(observed, Present)
+        assert case.ref.owner.same(observed.state.owner)
+        await drop(backend, case)
