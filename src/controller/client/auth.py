@@ -23,8 +23,10 @@ REREAD_SECONDS: Final = 60.0
 """Age at which a token file is read again: the kubelet writes it long before the old one ends."""
 EXPIRY_MARGIN: Final = 60.0
 """Seconds before its end at which a token is renewed: slow plugins and slow clocks."""
-FAILURE_PAUSE: Final = 10.0
-"""Seconds between two tries of a login plugin that fails; each may cost a process."""
+RENEWAL_SECONDS: Final = 60.0
+"""What a login plugin gets: requests wait for it, and one that hangs must not stop them all."""
+RENEWAL_PAUSE: Final = 10.0
+"""Seconds between two tries where one did not help; each may cost a process."""
 
 
 class Auth(Protocol):
@@ -129,6 +131,7 @@ class RenewedAuth:
         self._now = now
         self._lifetime = first.lifetime
         self._renew_at: float | None = None  # set with the first request: needs a running loop
+        self._tried_at = float("-inf")  # of the last renewal, successful or not
         self._lock = asyncio.Lock()
 
     async def header(self) -> str:
@@ -142,21 +145,24 @@ class RenewedAuth:
         return self._header
 
     async def rejected(self, used: str) -> bool:
-        """Renew the header, unless another request already did; return whether it changed."""
+        """Renew the header, unless that was done just now; return whether it changed."""
         async with self._lock:
-            if self._header == used:
+            if self._header == used and self._time() - self._tried_at >= RENEWAL_PAUSE:
                 await self._renew()
         return self._header != used
 
     async def _renew(self) -> None:
         try:
-            credential = await self._load()
-        except ConfigError as error:
-            logger.warning("credentials cannot be renewed, the old ones stay: %s", error)
-            self._renew_at = self._time() + FAILURE_PAUSE
-            return
-        self._header = credential.header
-        self._renew_at = self._renewal(credential.lifetime)
+            async with asyncio.timeout(RENEWAL_SECONDS):
+                credential = await self._load()
+        except (ConfigError, TimeoutError) as error:
+            reason = str(error) or f"that takes longer than {RENEWAL_SECONDS:g} s"
+            logger.warning("credentials cannot be renewed, the old ones stay: %s", reason)
+            self._renew_at = self._time() + RENEWAL_PAUSE
+        else:
+            self._header = credential.header
+            self._renew_at = self._renewal(credential.lifetime)
+        self._tried_at = self._time()
 
     def _renewal(self, lifetime: float | None) -> float:
         if lifetime is None:

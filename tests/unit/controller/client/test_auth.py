@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from hybridpg.controller.client.auth import (
-    FAILURE_PAUSE,
+    RENEWAL_PAUSE,
+    RENEWAL_SECONDS,
     Credential,
     RenewedAuth,
     StaticAuth,
@@ -194,13 +195,46 @@ async def test_a_plugin_that_fails_leaves_the_old_token_and_is_not_hammered(capl
     assert "plugin failed" in caplog.text
 
     plugin.broken = False
-    await asyncio.sleep(FAILURE_PAUSE)
+    await asyncio.sleep(RENEWAL_PAUSE)
     assert await auth.header() == "Bearer 2"
 
 
-async def test_a_rejection_while_the_plugin_fails_is_final():
+async def test_rejections_while_the_plugin_fails_are_final_and_do_not_run_it_each():
     plugin = Plugin()
     plugin.broken = True
     auth = RenewedAuth(Credential("Bearer 0"), plugin)
+    used = await auth.header()
 
-    assert await auth.rejected(await auth.header()) is False
+    assert not any(await asyncio.gather(*(auth.rejected(used) for _ in range(50))))
+    assert plugin.runs == 1
+
+    plugin.broken = False
+    await asyncio.sleep(RENEWAL_PAUSE)
+    assert await auth.rejected(used) is True
+
+
+async def test_a_plugin_that_always_gives_the_same_token_is_not_run_for_each_401():
+    runs = 0
+
+    async def same() -> Credential:
+        nonlocal runs
+        runs += 1
+        return Credential("Bearer 0")
+
+    auth = RenewedAuth(Credential("Bearer 0"), same)
+
+    assert [await auth.rejected("Bearer 0") for _ in range(20)] == [False] * 20
+    assert runs == 1
+
+
+async def test_a_plugin_that_hangs_does_not_stop_the_requests(caplog):
+    async def hang() -> Credential:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    auth = RenewedAuth(Credential("Bearer 0", 0), hang)
+    started = asyncio.get_running_loop().time()
+
+    assert await asyncio.gather(*(auth.header() for _ in range(5))) == ["Bearer 0"] * 5
+    assert asyncio.get_running_loop().time() - started == RENEWAL_SECONDS
+    assert "longer than 60 s" in caplog.text
