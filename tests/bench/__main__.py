@@ -96,8 +96,8 @@ def print_table(rows: list[dict[str, Any]]) -> None:
     for row in rows:
         peers = ", ".join(f"{peer} {figure:g}" for peer, figure in row["peers"].items())
         print(
-            f"| {row['name']} | {row['unit']} | {row['ours']:g} | {row['floor'] or '–'} "
-            f"| {row['ratio'] or '–'} | {peers or '–'} |"
+            f"| {row['name']} | {row['unit']} | {row['ours']:g} | {row['floor'] or '-'} "
+            f"| {row['ratio'] or '-'} | {peers or '-'} |"
         )
 
 

@@ -9,7 +9,20 @@ COLLECTION = f"/apis/{GROUP}/{VERSION}/{PLURAL}"
 PAGE = 500
 SEED = 7
 
-_WORDS = "alpha bravo charlie delta echo foxtrot golf hotel india juliett kilo lima".split()
+_WORDS = [
+    "alpha",
+    "bravo",
+    "charlie",
+    "delta",
+    "echo",
+    "foxtrot",
+    "golf",
+    "hotel",
+    "india",
+    "juliett",
+    "kilo",
+    "lima",
+]
 
 
 def widget(random_: random.Random, number: int, version: int) -> dict[str, object]:

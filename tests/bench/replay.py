@@ -59,10 +59,15 @@ def _talk(connection: socket.socket, made: list[bytes], changes: bytes) -> None:
             continue
         target = urlsplit(request.split()[1].decode())
         query = parse_qs(target.query)
-        if query.get("watch"):
-            connection.sendall(_head(b"Transfer-Encoding: chunked") + changes)
-            continue  # the client ends the connection: a watch stays open
-        connection.sendall(_answer(target.path, query, made))
+        answer = (
+            _head(b"Transfer-Encoding: chunked") + changes  # and no end: a watch stays open
+            if query.get("watch")
+            else _answer(target.path, query, made)
+        )
+        try:
+            connection.sendall(answer)
+        except ConnectionError:
+            return  # the client has seen enough
 
 
 def _answer(path: str, query: dict[str, list[str]], made: list[bytes]) -> bytes:
