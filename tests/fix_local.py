@@ -13,6 +13,7 @@ import random
 import shutil
 import signal
 import tempfile
+import time
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field, replace
@@ -83,8 +84,10 @@ class LocalSite:
 
     def end(self) -> None:
         """Kill every server and remove everything."""
-        for pid in working_below(self.path):
-            send(pid, signal.SIGKILL, self.path)
+        while pids := working_below(self.path):
+            for pid in pids:
+                send(pid, signal.SIGKILL, self.path)
+            time.sleep(0.01)
         shutil.rmtree(self.path, ignore_errors=True)
 
 

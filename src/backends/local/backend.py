@@ -7,8 +7,9 @@ told ``Pending`` and looks again. Servers do not end with the controller, and it
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -72,6 +73,7 @@ class Local(SqlDatabases):
         self._refusals = Refusals()
         self._wishes = Wishes(context.options, self._installations, self._refusals)
         self._jobs = Jobs()
+        self._makers = asyncio.Semaphore(os.cpu_count() or 1)
         self._asked: dict[str, tuple[Change, ...]] = {}
         self._opening: asyncio.Task[Site] | None = None
         self.inventory: Inventory | None = LocalInventory(self._open, self._installations)
@@ -220,7 +222,10 @@ class Local(SqlDatabases):
             installation = self._installations.get(major)
             return Cluster(home, installation, self._account, site.authority, site.address)
 
-        return Tools(site.claims, cluster, lambda record: _session(site, record), self._refusals)
+        def session(record: Record) -> AbstractAsyncContextManager[Session]:
+            return _session(site, record)
+
+        return Tools(site.claims, cluster, session, self._refusals, self._makers)
 
 
 @asynccontextmanager

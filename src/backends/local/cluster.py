@@ -28,10 +28,10 @@ from .files import PRIVATE, make_folder, read_text, sync_folder, write_atomic
 from .installations import Installation
 from .layout import Home
 from .options import OPERATOR_ROLE
-from .process import postmaster, run, send, working_below
+from .process import postmaster, run, send
 from .record import Record
 from .state import SERVER_CERTIFICATE
-from .stopping import end_leftovers, until
+from .stopping import end_leftovers, kill_below, until
 from .tls import Authority
 
 START_SECONDS = 60  # what pg_ctl itself waits; a longer recovery is seen by the next look
@@ -58,6 +58,7 @@ class Cluster:
 
     async def initialize(self) -> None:
         """Make the data folder; a half-made one of an earlier attempt is removed first."""
+        await kill_below(self.home.making)
         await asyncio.to_thread(self._clear)
         code, output = await run(
             [
@@ -105,6 +106,8 @@ class Cluster:
             certificate, key = self.authority.issue(
                 record.name, [published_host(self.address), "localhost"], [self.address]
             )
+            # a crash in between leaves no certificate, and never one of another key
+            (self.home.data / SERVER_CERTIFICATE).unlink(missing_ok=True)
             self._write(self.home.data / SERVER_KEY, key)
             self._write(self.home.data / SERVER_CERTIFICATE, certificate)
 
@@ -141,8 +144,6 @@ class Cluster:
             send(process.pid, signal.SIGHUP, self.home.data)
 
     def _clear(self) -> None:
-        for pid in working_below(self.home.making):
-            send(pid, signal.SIGKILL, self.home.making)
         if self.home.making.exists():
             shutil.rmtree(self.home.making)
         make_folder(self.home.making, owner=self.account.files)

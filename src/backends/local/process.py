@@ -1,8 +1,8 @@
 """Processes of servers: found by what they really are, never by a number in a file alone.
 
 A postmaster is the process that ``postmaster.pid`` names *and* whose working folder is that
-data folder: a stale file, a reused process id or a zombie is not taken for a server, and nothing
-but a server is ever signalled.
+data folder: a stale file, a reused process id or a zombie is not taken for a server. Nothing but
+PostgreSQL's own programs is ever signalled: an administrator's shell may stand in any folder.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from .account import ENVIRONMENT, Account
 from .files import read_text
 
 _PROC = Path("/proc")
+_PROGRAMS = {"postgres", "initdb"}
 _STATUS_LINE = 7  # of postmaster.pid, counted from 0: starting, ready, standby, stopping
 
 
@@ -36,7 +37,7 @@ def postmaster(data: Path) -> Postmaster | None:
     if not lines or not lines[0].strip().isdigit():
         return None
     pid = int(lines[0])
-    if working_folder(pid) != data:
+    if working_folder(pid) != data or not _is_postgresql(pid):
         return None
     status = lines[_STATUS_LINE].strip() if len(lines) > _STATUS_LINE else "starting"
     return Postmaster(pid, status)
@@ -51,13 +52,13 @@ def working_folder(pid: int) -> Path | None:
 
 
 def working_below(folder: Path) -> list[int]:
-    """Return the processes whose working folder is ``folder`` or below it."""
+    """Return PostgreSQL's processes whose working folder is ``folder`` or below it."""
     pids = [int(entry.name) for entry in _PROC.iterdir() if entry.name.isdigit()]
-    return [pid for pid in pids if _below(working_folder(pid), folder)]
+    return [pid for pid in pids if _below(working_folder(pid), folder) and _is_postgresql(pid)]
 
 
 def send(pid: int, number: signal.Signals, folder: Path) -> bool:
-    """Signal a process if it (still) works below ``folder``; return whether it did.
+    """Signal a process of PostgreSQL if it (still) works below ``folder``; return whether it did.
 
     The handle is taken before the check, so the number cannot be reused in between.
     """
@@ -66,7 +67,7 @@ def send(pid: int, number: signal.Signals, folder: Path) -> bool:
     except ProcessLookupError:
         return False
     try:
-        if not _below(working_folder(pid), folder):
+        if not (_below(working_folder(pid), folder) and _is_postgresql(pid)):
             return False
         signal.pidfd_send_signal(handle, number)
     except ProcessLookupError:
@@ -107,6 +108,13 @@ def kill_session(leader: int) -> None:
         os.killpg(leader, signal.SIGKILL)
     except ProcessLookupError:
         return
+
+
+def _is_postgresql(pid: int) -> bool:
+    try:
+        return (_PROC / str(pid) / "comm").read_text().strip() in _PROGRAMS
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def _below(path: Path | None, folder: Path) -> bool:

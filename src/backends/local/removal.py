@@ -17,7 +17,7 @@ from ..protocol import Policy, ServerRef
 from .files import sync_folder
 from .layout import Home, Layout, spelling
 from .record import Record, load, save
-from .stopping import end_below, stop
+from .stopping import kill_below, stop
 
 
 def retain(home: Home, server: ServerRef) -> None:
@@ -41,7 +41,7 @@ async def remove(layout: Layout, server: ServerRef, policy: Policy) -> None:
             return
         check_owner(server, record)
         await stop(home)
-        end_below(home)
+        await kill_below(home.root)
         if policy is Policy.SNAPSHOT:
             name = f"{spelling(server.external_name)}-{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}"
             target = layout.snapshots / name
@@ -72,7 +72,7 @@ def check_owner(server: ServerRef, record: Record) -> None:
 def snapshots_of(layout: Layout, server: ServerRef) -> list[Path]:
     """Return the snapshots that this very object left; blocks."""
     found = []
-    for folder in sorted(layout.snapshots.glob(f"{spelling(server.external_name)}-*")):
+    for folder in sorted(layout.snapshots.glob(f"{spelling(server.external_name)}-[0-9]*T[0-9]*Z")):
         record = load(Home(folder))
         if record is not None and server.owner.same(record.parsed_owner()):
             found.append(folder)

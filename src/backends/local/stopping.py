@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Callable
+from pathlib import Path
 
 from ..errors import Unknown
 from .layout import Home
@@ -46,7 +47,7 @@ async def end_leftovers(home: Home) -> bool:
 
     for number in (None, signal.SIGQUIT, signal.SIGKILL):
         if number is not None:
-            end_below(home, number)
+            _signal(home.root, number)
         if await until(settled, LEFTOVER_SECONDS):
             if postmaster(home.data) is not None:
                 return False
@@ -56,10 +57,16 @@ async def end_leftovers(home: Home) -> bool:
     raise Unknown(f"processes of server {home.root.name} cannot be ended")
 
 
-def end_below(home: Home, number: signal.Signals = signal.SIGKILL) -> None:
-    """Signal everything that works in the folder of the server, an unfinished initdb too."""
-    for pid in working_below(home.root):
-        send(pid, number, home.root)
+async def kill_below(folder: Path) -> None:
+    """Kill what works below a folder, such as the initdb of a controller that died."""
+    _signal(folder, signal.SIGKILL)
+    if not await until(lambda: not working_below(folder), LEFTOVER_SECONDS):
+        raise Unknown(f"processes in {folder} cannot be ended")
+
+
+def _signal(folder: Path, number: signal.Signals) -> None:
+    for pid in working_below(folder):
+        send(pid, number, folder)
 
 
 async def until(condition: Callable[[], bool], seconds: float) -> bool:

@@ -35,12 +35,17 @@ OpenSession = Callable[[Record], AbstractAsyncContextManager[Session]]
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """What a job works with; ``cluster`` gives a server's folder its programs and its account."""
+    """What a job works with.
+
+    ``cluster`` gives a server's folder its programs and its account; ``makers`` lets only as many
+    data folders be made at once as there are cores, because each keeps one busy.
+    """
 
     claims: Claims
     cluster: Callable[[Home, int], Cluster]
     session: OpenSession
     refusals: Refusals
+    makers: asyncio.Semaphore
 
 
 async def converge(
@@ -70,7 +75,8 @@ class _Job:
     async def run(self, changes: tuple[Change, ...], admin: Credentials) -> None:
         """Do the steps in their order."""
         if not self._home.data.is_dir():
-            await self._cluster.initialize()
+            async with self._tools.makers:
+                await self._cluster.initialize()
         settings = await self._accepted(self._asked(changes))
         if postmaster(self._home.data) is None:
             settings = await self._start(settings)
@@ -121,9 +127,10 @@ class _Job:
             suspects = self._suspects(settings)
             if not suspects or not port_is_free(self._cluster.address, self._record.port):
                 raise
+            rest = {name: value for name, value in settings.items() if name not in suspects}
+            await self._configure(rest)
+            await self._cluster.start()  # only now it is proven that the suspects were the cause
             settings = self._refuse(settings, dict.fromkeys(suspects, str(error)))
-            await self._configure(settings)
-            await self._cluster.start()
         await self._save(started=True, version=self._cluster.installation.version)
         return settings
 

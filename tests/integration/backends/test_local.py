@@ -19,8 +19,9 @@ from tests.fix_local import (
     with_spec,
 )
 from tests.fix_postgres import MAJORS, _programs
+from tests.requirements import require
 
-from hybridpg.backends import Present, Problem
+from hybridpg.backends import Absent, Present, Problem, Unavailable
 from hybridpg.backends.conformance import ServerCase
 from hybridpg.backends.local.process import postmaster
 from hybridpg.backends.local.tls import Authority
@@ -284,6 +285,31 @@ async def test_major_and_storage_never_go_where_data_would_be_lost(local: LocalH
         await local.settle(0.02)
     assert local.site.pid(case) == pid
     assert postmaster(local.site.home(case) / "data") is not None
+
+
+async def test_a_path_that_the_servers_user_cannot_reach_is_refused_at_once(
+    local: LocalHarness,
+) -> None:
+    require(os.geteuid() == 0, "only root runs servers as somebody else")
+    closed = local.site.path / "closed"
+    closed.mkdir(mode=0o700)
+    backend = local.site.backend(path=closed / "site")
+    with pytest.raises(Unavailable, match=r"cannot get to .*; let it through \(chmod o\+x"):
+        await backend.observe_server(server_case().ref)
+    closed.chmod(0o711)
+    assert await backend.observe_server(server_case().ref) == Absent()
+
+
+async def test_many_servers_are_made_at_once_and_a_sweep_over_them_is_cheap(
+    local: LocalHarness,
+) -> None:
+    cases = [server_case(size={"memoryMB": 64}) for _ in range(6)]
+    await asyncio.gather(*(local.converge(case) for case in cases))
+    sweep = await _sweep(local)
+    assert set(sweep) == {case.ref.external_name for case in cases}
+    begun = asyncio.get_running_loop().time()
+    assert await _sweep(local) == sweep
+    assert asyncio.get_running_loop().time() - begun < 0.5, "it is done every two seconds"
 
 
 async def test_an_extension_that_needs_its_library_gets_it(local: LocalHarness) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -70,3 +71,11 @@ def state(**changes: Any) -> LocalState:
         certified=True,
     )
     return replace(fine, **changes)
+
+
+def false_server(folder: Path) -> str:
+    """Return a program that sleeps and that the kernel knows as ``postgres``."""
+    program = folder / "postgres"
+    if not program.exists():
+        shutil.copy("/bin/sleep", program)
+    return str(program)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.unit.backends.local.samples import false_server
 
 from hybridpg.backends.local.account import Account
 from hybridpg.backends.local.process import (
@@ -26,7 +27,7 @@ ME = Account("me", os.geteuid(), os.getegid(), switch=False)
 @pytest.fixture
 def sleeper(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
     """A process that works in the test's folder, as a server does in its data."""
-    process = subprocess.Popen(["/bin/sleep", "60"], cwd=tmp_path)
+    process = subprocess.Popen([false_server(tmp_path), "60"], cwd=tmp_path)
     yield process
     process.kill()
     process.wait()
@@ -58,6 +59,18 @@ def test_a_number_that_names_no_server_of_this_folder_is_none(tmp_path: Path, pi
     assert postmaster(tmp_path) is None
 
 
+def test_a_shell_that_stands_in_the_folder_is_neither_a_server_nor_signalled(
+    tmp_path: Path,
+) -> None:
+    with subprocess.Popen(["/bin/sleep", "60"], cwd=tmp_path) as shell:
+        _pid_file(tmp_path, shell.pid)
+        assert postmaster(tmp_path) is None
+        assert working_below(tmp_path) == []
+        assert not send(shell.pid, signal.SIGKILL, tmp_path)
+        assert shell.poll() is None
+        shell.kill()
+
+
 def test_no_file_is_no_server(tmp_path: Path) -> None:
     assert postmaster(tmp_path) is None
     assert postmaster(tmp_path / "nothing") is None
@@ -76,7 +89,7 @@ def test_processes_below_a_folder_are_found_wherever_it_is_moved(
 ) -> None:
     deep = tmp_path / "a" / "b"
     deep.mkdir(parents=True)
-    with subprocess.Popen(["/bin/sleep", "60"], cwd=deep) as other:
+    with subprocess.Popen([false_server(tmp_path), "60"], cwd=deep) as other:
         assert working_below(tmp_path / "a") == [other.pid]
         assert set(working_below(tmp_path)) == {other.pid, sleeper.pid}
         (tmp_path / "a").rename(tmp_path / "moved")
@@ -122,5 +135,9 @@ async def test_a_cancelled_program_is_killed_with_all_that_it_started(tmp_path: 
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    while working_below(tmp_path):
+    while [pid for pid in _everybody() if working_folder(pid) == tmp_path]:
         await asyncio.sleep(0.002)
+
+
+def _everybody() -> list[int]:
+    return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.unit.backends.local.samples import OWNER
+from tests.unit.backends.local.samples import OWNER, false_server
 
 from hybridpg.backends import Unknown
 from hybridpg.backends.local.layout import Home, Layout
@@ -44,7 +44,7 @@ def home(tmp_path: Path) -> Home:
 @pytest.fixture
 def server(home: Home) -> Iterator[subprocess.Popen[bytes]]:
     home.data.mkdir()
-    process = subprocess.Popen(["/bin/sleep", "60"], cwd=home.data)
+    process = subprocess.Popen([false_server(home.root), "60"], cwd=home.data)
     yield process
     process.kill()
     process.wait()
