@@ -28,6 +28,10 @@ from hybridpg.crds import set_fields
 ADMIN = Credentials("postgres", Password("x"))
 
 
+class OtherOptions(BaseModel):
+    """The options of another backend."""
+
+
 class NoKube:
     """A Kubernetes that is never asked."""
 
@@ -53,7 +57,7 @@ def test_the_registry_makes_it_and_making_it_touches_nothing(tmp_path: Path) -> 
 
 def test_options_of_another_backend_are_a_mistake_of_the_caller() -> None:
     with pytest.raises(TypeError, match="LocalOptions"):
-        Local(BackendContext("local", BaseModel(), NoKube(), "cluster"))
+        Local(BackendContext("local", OtherOptions(), NoKube(), "cluster"))
 
 
 def test_it_declares_exactly_what_it_honours(tmp_path: Path) -> None:
