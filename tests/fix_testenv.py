@@ -35,7 +35,7 @@ STATE = "TESTENV_STATE"
 SESSION_STATE = "HYBRIDPG_TESTENV_SESSION"
 """Set by the first process of a session, inherited by its workers."""
 CANNOT_BE_HAD = 3
-"""Exit status of ``cluster up`` where there are no binaries and no Go to build them with."""
+"""Exit status of ``cluster up`` where there are no binaries and they cannot be built."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def _cluster(state: Path, *arguments: str) -> str:
         check=False,
     )
     if done.returncode == CANNOT_BE_HAD:
-        missing(f"no kube-apiserver here: {done.stderr.strip()}")
+        missing(f"no kube-apiserver here: {done.stderr.strip().splitlines()[-1]}")
     if done.returncode:
         pytest.fail(f"hack/testenv/cluster {' '.join(arguments)}: {done.stderr}", pytrace=False)
     return done.stdout
