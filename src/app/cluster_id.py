@@ -15,6 +15,7 @@ from ..controller import (
     NAMESPACES,
     Client,
     Forbidden,
+    JsonObject,
     NotFound,
     ObjectKey,
     ServerError,
@@ -43,7 +44,9 @@ async def resolve_cluster_id(config: Config, client: Client) -> str:
         reraise=True,
     )
     try:
-        namespace = await patient(client.get, NAMESPACES, ObjectKey("", "kube-system"))
+        namespace: JsonObject = await patient(
+            client.get, NAMESPACES, ObjectKey("", "kube-system")
+        )
     except (Forbidden, NotFound) as error:
         raise ConfigError(
             [

@@ -49,7 +49,7 @@ class PasswordKeeper:
         self,
         subject: Subject,
         name: str,
-        render: Callable[[Password | None], dict[str, str]],
+        render: Callable[[Password], dict[str, str]],
         *,
         former: str = "",
     ) -> CredentialsSecret:

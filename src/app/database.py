@@ -109,15 +109,17 @@ class DatabaseReconciler(ObjectReconciler):
         key = ObjectKey(draft.subject.namespace, spec.server_ref.name)
         entry = self.runtime.directory.get(key)
         cached = self.runtime.servers.get(key)
-        if cached is None:
-            reason, message = Reason.SERVER_NOT_FOUND, f"no PostgreSQLServer {key.name} here yet"
-        elif entry is None or entry.ref.owner.uid != cached.uid:
-            reason = Reason.WAITING_FOR_SERVER
-            message = f"server {key.name} is not ready yet"
-        else:
+        if entry is not None and cached is not None and entry.ref.owner.uid == cached.uid:
             answers = f"server {key.name} answers"
             draft.condition(Condition.SERVER_READY, True, Reason.AVAILABLE, answers)
             return entry
+        if cached is None:
+            reason, message = Reason.SERVER_NOT_FOUND, f"no PostgreSQLServer {key.name} here yet"
+        elif not self.runtime.directory.seen(key) and draft.message(Condition.READY):
+            return None  # just started: what was true before stays until the server was asked
+        else:
+            reason = Reason.WAITING_FOR_SERVER
+            message = f"server {key.name} is not ready yet"
         draft.condition(Condition.SERVER_READY, False, reason, message)
         draft.progressing(reason, message)
         return None

@@ -149,10 +149,14 @@ class ObjectReconciler(ABC):
             self.runtime.client, self.resource, draft.subject.obj, FINALIZER
         )
 
+    def failed(self, subject: Subject) -> None:  # noqa: B027  # most kinds have nobody to tell
+        """Tell whom it concerns that a pass ended in an error."""
+
     async def _fail(self, draft: StatusDraft, error: Exception) -> Result:
         failure = failure_of(error)
         if failure is None:
             raise error
+        self.failed(draft.subject)
         _show(draft, failure)
         await self._write(draft)
         if failure.retry_after is None:

@@ -32,11 +32,12 @@ class ServerDirectory:
     """The servers that answer, by key, so that a database never asks the backend for its server.
 
     Filled by the server's reconcile function, hence empty after a start: a database waits until
-    its server was looked at once.
+    its server was looked at once, and says nothing new meanwhile.
     """
 
     def __init__(self) -> None:
         self._entries: dict[ObjectKey, ServerEntry] = {}
+        self._seen: set[ObjectKey] = set()
         self._listeners: list[Callable[[ObjectKey], None]] = []
 
     def subscribe(self, listener: Callable[[ObjectKey], None]) -> None:
@@ -45,14 +46,25 @@ class ServerDirectory:
 
     def publish(self, key: ObjectKey, entry: ServerEntry) -> None:
         """Enter a server; its databases are woken if anything about it changed."""
-        if self._entries.get(key) != entry:
-            self._entries[key] = entry
-            for listener in self._listeners:
-                listener(key)
+        changed = self._entries.get(key) != entry
+        self._entries[key] = entry
+        self._tell(key, changed=changed)
 
     def withdraw(self, key: ObjectKey) -> None:
         """Remove a server that is gone or does not answer."""
-        if self._entries.pop(key, None) is not None:
+        self._tell(key, changed=self._entries.pop(key, None) is not None)
+
+    def doubt(self, key: ObjectKey) -> None:
+        """Note that a server was looked at without a clear answer; one that answered stays."""
+        self._tell(key, changed=False)
+
+    def seen(self, key: ObjectKey) -> bool:
+        """Return whether the server was looked at since the start of this process."""
+        return key in self._seen
+
+    def _tell(self, key: ObjectKey, *, changed: bool) -> None:
+        if changed or key not in self._seen:
+            self._seen.add(key)
             for listener in self._listeners:
                 listener(key)
 

@@ -10,7 +10,7 @@ from typing import Final
 
 import psycopg
 
-from ...controller import SECRETS, Client, ObjectKey
+from ...controller import SECRETS, Client, NotFound, ObjectKey
 from ..kinds import DATABASES
 from .steps import StepFailed
 
@@ -19,6 +19,7 @@ CONNECT_TIMEOUT: Final = 10
 LOGIN_TIMEOUT: Final = 60.0
 """Seconds; a server that was stopped takes two to start, and longer to recover from a crash."""
 POLL_INTERVAL: Final = 0.2
+NEEDED: Final = frozenset({"host", "port", "dbname", "username", "password", "sslmode"})
 _PROBE: Final = "hybridpg_dev_check"
 
 
@@ -42,8 +43,10 @@ async def read_login(client: Client, database: ObjectKey) -> Login:
     name = ObjectKey(database.namespace, found["spec"]["credentialsSecret"])
     data = {
         key: base64.b64decode(value).decode()
-        for key, value in (await client.get(SECRETS, name))["data"].items()
+        for key, value in ((await client.get(SECRETS, name)).get("data") or {}).items()
     }
+    if missing := sorted(NEEDED - data.keys()):
+        raise StepFailed(f"secret {name} has no {', '.join(missing)} yet")
     return Login(
         secret=name.name,
         host=data["host"],
@@ -65,11 +68,11 @@ async def wait_login(client: Client, database: ObjectKey, certificate: Path) -> 
     try:
         async with asyncio.timeout(LOGIN_TIMEOUT):
             while True:
-                login = await read_login(client, database)
-                await asyncio.to_thread(certificate.write_text, login.ca)
                 try:
+                    login = await read_login(client, database)
+                    await asyncio.to_thread(certificate.write_text, login.ca)
                     await (await _connect(login, certificate)).close()
-                except psycopg.OperationalError as error:
+                except (NotFound, StepFailed, psycopg.OperationalError) as error:
                     failure = str(error)
                     await asyncio.sleep(POLL_INTERVAL)
                 else:

@@ -73,6 +73,7 @@ class MemoryTarget:
     creation_passes: int = 0
     offered: frozenset[str] = frozenset({"pgcrypto", "hstore"})
     read_only: bool = False
+    refuse: bool = False
 
     def write(self, call: str, what: str) -> None:
         self.read(call)
@@ -100,7 +101,7 @@ class MemoryTarget:
         roles = {"postgres": server.admin} | server.roles
         role = roles.get(credentials.username)
         known = database == "postgres" or database in server.databases
-        if role is None or not known or role.password != str(credentials.password):
+        if self.refuse or role is None or not known or role.password != str(credentials.password):
             return LoginResult.REFUSED
         return LoginResult.READ_ONLY if self.read_only else LoginResult.PRIMARY
 

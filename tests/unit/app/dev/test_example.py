@@ -131,7 +131,7 @@ def in_virtual_time(test):
 
 def test_the_wait_ends_when_both_are_ready():
     async def test(client):
-        notes = []
+        notes: list[str] = []
         waiting = asyncio.create_task(wait_ready(client, notes.append))
         await asyncio.sleep(1)
         await set_ready(client, SERVERS, SERVER, "True", "Available")
@@ -146,7 +146,7 @@ def test_the_wait_ends_when_both_are_ready():
 
 def test_every_reason_on_the_way_is_said_once():
     async def test(client):
-        notes = []
+        notes: list[str] = []
         waiting = asyncio.create_task(wait_ready(client, notes.append))
         for reason, message in (("Creating", "initdb"), ("Creating", "initdb"), ("Denied", "no")):
             await set_ready(client, SERVERS, SERVER, "False", reason, message)
