@@ -28,7 +28,7 @@ _WORDS = [
 def widget(random_: random.Random, number: int, version: int) -> dict[str, object]:
     """One object with what real ones have: labels, conditions and managedFields."""
     text = " ".join(random_.choices(_WORDS, k=40))
-    fields = {f"f:{word}": {} for word in _WORDS}
+    fields: dict[str, object] = {f"f:{word}": {} for word in _WORDS}
     return {
         "apiVersion": f"{GROUP}/{VERSION}",
         "kind": KIND,

@@ -33,11 +33,11 @@ async def by_operator() -> float:
     from hybridpg.app import run_operator
     from hybridpg.app.dev.crds import install_crds
     from hybridpg.app.dev.example import DATABASE as KEY
-    from hybridpg.app.dev.example import apply
+    from hybridpg.app.dev.example import apply, wait_ready
     from hybridpg.app.dev.login import wait_login
     from hybridpg.app.dev.servers import dev_config, stop_servers
     from hybridpg.app.dev.state import hold
-    from hybridpg.controller import Client, NotFound
+    from hybridpg.controller import Client
     from hybridpg.controller.testing import FakeCluster
 
     with folder() as place, hold(place) as state:
@@ -51,12 +51,8 @@ async def by_operator() -> float:
         await started.wait()
         begin = time.perf_counter()
         await apply(client)
-        while True:
-            try:
-                await wait_login(client, KEY, state.certificate)
-                break
-            except NotFound:
-                await asyncio.sleep(0.01)
+        await wait_ready(client, lambda _: None)
+        await wait_login(client, KEY, state.certificate)
         seconds = time.perf_counter() - begin
         stop.set()
         await operator
