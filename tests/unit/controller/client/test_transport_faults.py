@@ -13,6 +13,8 @@ from hybridpg.controller.client import Timeouts
 from hybridpg.controller.errors import ConnectionRefused, TransportError
 
 SHORT = Timeouts(connect=5, request=0.04, silence=0.04)
+PATIENT = Timeouts(connect=5, request=5, silence=0.2)
+"""For what must come in time: a loaded machine stalls for some tens of milliseconds."""
 WRITES = ["POST", "PUT", "PATCH", "DELETE"]
 
 
@@ -87,7 +89,7 @@ async def test_a_watch_that_falls_silent_is_given_up(serve, connect):
         writer.write(CHUNKED + chunk(b"first\n"))
         await asyncio.Event().wait()
 
-    stream = connect(await serve(silent), timeouts=SHORT).stream("/watch")
+    stream = connect(await serve(silent), timeouts=PATIENT).stream("/watch")
 
     assert await anext(stream) == [b"first"]
     with pytest.raises(TransportError, match="no answer in time"):
@@ -108,11 +110,11 @@ async def test_a_slow_watch_with_signs_of_life_is_kept(serve, connect):
         await receive(reader)
         writer.write(CHUNKED)
         for _ in range(8):
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0.03)
             writer.write(chunk(b"x"))
         writer.write(chunk(b"\n") + chunk(b""))
 
-    stream = connect(await serve(slow), timeouts=SHORT).stream("/watch")
+    stream = connect(await serve(slow), timeouts=PATIENT).stream("/watch")
 
     assert await collect(stream) == [b"x" * 8]
 
