@@ -21,13 +21,9 @@ DELETED: Final = "DELETED"
 BOOKMARK: Final = "BOOKMARK"
 ERROR: Final = "ERROR"
 
-_TYPES: Final = {name.encode(): name for name in (ADDED, MODIFIED, DELETED, BOOKMARK, ERROR)}
-_HEAD: Final = b'{"type":"'
-_MIDDLE: Final = b'","object":'
-_MIDDLE_LIMIT: Final = len(_HEAD) + 40
-"""Where the search for the object ends: no type is longer, and a line may have megabytes."""
-
-
+_TYPES: Final = (MODIFIED, ADDED, DELETED, BOOKMARK, ERROR)
+"""The most frequent one first: they are tried in this order."""
+_FRAMES: Final = tuple((f'{{"type":"{name}","object":'.encode(), name) for name in _TYPES)
 _EXCERPT: Final = 64
 _RUBBISH: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 """What a decoder raises for bytes from the network, nesting without end included."""
@@ -139,11 +135,10 @@ def _event(type_: str, body: bytes) -> WatchEvent:
 def _split(line: bytes) -> tuple[str, bytes]:
     # An API server always writes the same compact frame, so the object can be cut out without
     # a scan of its own; its decoder then proves that it was one object to the end.
-    middle = line.find(_MIDDLE, 0, _MIDDLE_LIMIT)
-    if middle > 0 and line.startswith(_HEAD) and line.endswith(b"}"):
-        type_ = _TYPES.get(line[len(_HEAD) : middle])
-        if type_ is not None:
-            return type_, line[middle + len(_MIDDLE) : -1]
+    if line.endswith(b"}"):
+        for head, type_ in _FRAMES:
+            if line.startswith(head):
+                return type_, line[len(head) : -1]
     return _split_any(line)
 
 
@@ -152,10 +147,9 @@ def _split_any(line: bytes) -> tuple[str, bytes]:
         event = _event_decoder.decode(line)
     except _RUBBISH as error:
         raise DecodeError(f"not a watch event: {error}: {_excerpt(line)}") from error
-    type_ = _TYPES.get(event.type.encode())
-    if type_ is None:
+    if event.type not in _TYPES:
         raise UnknownEvent(f"watch event of unknown type {event.type[:40]!r}")
-    return type_, bytes(event.object)
+    return event.type, bytes(event.object)
 
 
 def _decode_any(body: bytes) -> KubeObject:

@@ -11,7 +11,7 @@ import itertools
 import logging
 import secrets
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from typing import Final
 
 from .delayqueue import DelayQueue
@@ -58,7 +58,8 @@ class Controller:
         self._timeout = reconcile_timeout
         self._limiter = limiter if limiter is not None else ExponentialLimiter[ObjectKey]()
         self._sync_timeout = sync_timeout
-        self._scope: Scope = scope if scope is not None else lambda _: nullcontext()
+        self._scope = scope
+        self._call = reconcile if reconcile_timeout is None else self._within_timeout
         self._queue: WorkQueue[ObjectKey] = WorkQueue()
         self._delays: DelayQueue[ObjectKey] = DelayQueue(self._queue.add)
         self._informers: list[Informer] = []
@@ -138,22 +139,34 @@ class Controller:
         request = Request(
             key, f"{self._run_prefix}-{next(self._runs):x}", self._limiter.failures(key)
         )
-        with self._scope(request):
-            try:
-                async with asyncio.timeout(self._timeout) as deadline:
-                    result = await self._reconcile(request)
-            except TerminalError as error:
-                logger.error("%s of %s gives up until it changes: %s", self.name, key, error)
-            except asyncio.CancelledError as error:
-                if _cancelled():
-                    raise
-                self._failed(request, error)
-            except Exception as error:  # noqa: BLE001 - one key must not stop the others
-                if isinstance(error, TimeoutError) and deadline.expired():
-                    error = ControllerError(f"reconcile took longer than {self._timeout} s")
-                self._failed(request, error)
-            else:
-                self._succeeded(key, result)
+        if self._scope is None:
+            await self._attempt(request)
+        else:
+            with self._scope(request):
+                await self._attempt(request)
+
+    async def _attempt(self, request: Request) -> None:
+        try:
+            result = await self._call(request)
+        except TerminalError as error:
+            logger.error("%s of %s gives up until it changes: %s", self.name, request.key, error)
+        except asyncio.CancelledError as error:
+            if _cancelled():
+                raise
+            self._failed(request, error)
+        except Exception as error:  # noqa: BLE001 - one key must not stop the others
+            self._failed(request, error)
+        else:
+            self._succeeded(request.key, result)
+
+    async def _within_timeout(self, request: Request) -> Result | None:
+        try:
+            async with asyncio.timeout(self._timeout) as deadline:
+                return await self._reconcile(request)
+        except TimeoutError as error:
+            if deadline.expired():
+                raise ControllerError(f"reconcile took longer than {self._timeout} s") from error
+            raise
 
     def _succeeded(self, key: ObjectKey, result: Result | None) -> None:
         self._limiter.forget(key)

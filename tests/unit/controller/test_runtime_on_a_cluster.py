@@ -263,13 +263,18 @@ async def test_a_finalizer_of_somebody_else_survives_ours(cluster):
     assert left["metadata"]["finalizers"] == ["other.org/first"]
 
 
+def lose_history(cluster: FakeCluster) -> None:
+    cluster.compact()
+    cluster.drop_watches()
+
+
 FAULTS: dict[str, Callable[[FakeCluster], object]] = {
     "none": lambda cluster: None,
     "watch cut": lambda cluster: cluster.faults.cut_watch(after=2, times=5),
     "watch reset": lambda cluster: cluster.faults.cut_watch(after=1, reset=True, times=5),
     "watch expired": lambda cluster: cluster.faults.expire_watch(after=1, times=3),
-    "history gone": lambda cluster: (cluster.compact(), cluster.drop_watches()),
-    "watches dropped": lambda cluster: cluster.drop_watches(),
+    "history gone": lose_history,
+    "watches dropped": FakeCluster.drop_watches,
     "refused": lambda cluster: cluster.faults.refused(times=7),
     "too many": lambda cluster: cluster.faults.too_many_requests(retry_after=3, times=5),
     "server errors": lambda cluster: cluster.faults.server_error(times=5),
