@@ -28,7 +28,7 @@ class _IdleSelector(selectors.DefaultSelector):
 
     def select(
         self, timeout: float | None = None
-    ) -> list[tuple[selectors.SelectorKey, selectors._EventMask]]:
+    ) -> list[tuple[selectors.SelectorKey, int]]:
         ready = super().select(0)
         if ready or timeout is not None:
             if not ready and timeout:

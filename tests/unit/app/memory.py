@@ -26,6 +26,7 @@ from hybridpg.backends import (
     DesiredDatabase,
     Done,
     Endpoint,
+    Inventory,
     Observed,
     Outcome,
     Owner,
@@ -116,8 +117,8 @@ class MemoryOptions(BaseModel):
 class MemoryBackend:
     """A backend over a :class:`MemoryTarget`."""
 
-    inventory = None
-    capabilities = Capabilities(
+    inventory: Inventory | None = None
+    capabilities: Capabilities = Capabilities(
         server_fields=frozenset({"size.storageGB", "version", "extensions"}),
         deletion_policies=frozenset(Policy),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -164,7 +165,7 @@ async def test_extensions_of_the_spec_are_made_and_those_of_later_specs_too():
     ],
 )
 async def test_an_extension_that_is_not_allowed_is_refused(
-    config: dict[str, object], server: dict[str, object]
+    config: dict[str, Any], server: dict[str, Any]
 ):
     """S15, D11."""
     async with running(config) as world:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from hybridpg.app.kinds import DATABASES, FINALIZER, RETAINED_FROM, SERVERS
-from hybridpg.backends import Owner, Unknown
+from hybridpg.backends import Owner, Policy, Unknown
 from hybridpg.controller import SECRETS
 
 from .world import World, running
@@ -193,13 +194,7 @@ async def test_a_server_is_deleted_by_its_policy(policy: str, kept: bool, snapsh
 async def test_a_policy_that_the_backend_lacks_blocks_and_says_what_to_do():
     async with running() as world:
         limited = world.backend.capabilities
-        from dataclasses import replace
-
-        from hybridpg.backends import Policy
-
-        world.backend.capabilities = replace(  # type: ignore[misc]  # this test's own backend
-            limited, deletion_policies=frozenset({Policy.DELETE})
-        )
+        world.backend.capabilities = replace(limited, deletion_policies=frozenset({Policy.DELETE}))
         await world.server(deletionPolicy="Snapshot")
         await world.ready(SERVERS, "pg")
         await world.delete(SERVERS, "pg")
@@ -280,7 +275,8 @@ async def test_other_finalizers_are_left_to_their_owners():
         await world.delete(DATABASES, "app")
 
         async def ours_is_gone() -> bool:
-            return (await world.get(DATABASES, "app"))["metadata"]["finalizers"] == [theirs]
+            metadata = (await world.get(DATABASES, "app"))["metadata"]
+            return bool(metadata["finalizers"] == [theirs])
 
         await world.until(ours_is_gone)
         before = world.writes()

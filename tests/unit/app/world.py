@@ -16,7 +16,7 @@ import yaml
 
 from hybridpg.app import Backends, Config, install
 from hybridpg.app.kinds import ACTION_LABEL, DATABASES, SERVERS
-from hybridpg.backends import Unavailable
+from hybridpg.backends import Backend, Unavailable
 from hybridpg.controller import (
     CUSTOM_RESOURCE_DEFINITIONS,
     NAMESPACES,
@@ -63,7 +63,7 @@ class World:
     @asynccontextmanager
     async def operator(self) -> AsyncIterator[None]:
         """Run the operator; leaving stops it."""
-        made: dict[str, MemoryBackend | Unavailable] = {"memory": self.backend, **self.others}
+        made: dict[str, Backend | Unavailable] = {"memory": self.backend, **self.others}
         backends = Backends(self.config, made, "cluster-1")
         manager = Manager(self.client, close_client=False)
         install(manager, self.config, backends, login=self.target.login)
