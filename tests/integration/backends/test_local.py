@@ -312,6 +312,31 @@ async def test_many_servers_are_made_at_once_and_a_sweep_over_them_is_cheap(
     assert asyncio.get_running_loop().time() - begun < 0.5, "it is done every two seconds"
 
 
+async def test_a_certificate_that_is_due_is_renewed_without_a_restart(local: LocalHarness) -> None:
+    case = server_case()
+    await local.converge(case)
+    pid = local.site.pid(case)
+    path = local.site.home(case) / "data" / "server.crt"
+    foreign = Authority.load_or_create(local.site.path / "ca").issue("x", ["localhost"])[0]
+    path.write_text(foreign)
+    assert await _plan(local, case) == ["renew the certificate"]
+    async with await local.connect(case) as connection:
+        await connection.execute("SELECT 1")
+    assert path.read_text() != foreign
+    assert local.site.pid(case) == pid
+
+
+async def test_no_verifier_reaches_the_log_whatever_is_logged(local: LocalHarness) -> None:
+    """D12."""
+    everything = {"log_statement": "all", "log_min_duration_statement": "0"}
+    case = server_case(serverParameters=everything)
+    state = await local.converge(case)
+    await local.backend.update_admin_password(case.ref, state, case.admin)
+    logs = "".join(path.read_text() for path in (local.site.home(case) / "log").iterdir())
+    assert "statement:" in logs
+    assert "SCRAM-SHA-256$" not in logs
+
+
 async def test_an_extension_that_needs_its_library_gets_it(local: LocalHarness) -> None:
     case = server_case(extensions=["pg_stat_statements", "hstore"])
     assert await _setting(local, case, "shared_preload_libraries") == "pg_stat_statements"
