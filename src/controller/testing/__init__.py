@@ -5,6 +5,7 @@ from __future__ import annotations
 from .clock import VirtualTimeLoop, run_virtual
 from .cluster import FakeCluster, RecordedRequest
 from .faults import Fault, Faults
+from .harness import eventually, settled
 from .server import FakeClusterServer
 
 __all__ = [
@@ -14,5 +15,7 @@ __all__ = [
     "Faults",
     "RecordedRequest",
     "VirtualTimeLoop",
+    "eventually",
     "run_virtual",
+    "settled",
 ]
