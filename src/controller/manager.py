@@ -64,8 +64,8 @@ class Manager:
         self._informers: dict[_InformerKey, Informer] = {}
         self._controllers: dict[str, Controller] = {}
         self._runnables: dict[str, Runnable] = {}
-        # made when the manager starts; None before and after
-        self._tasks: TaskSet | None = None
+        # empty before the start and after the stop
+        self._tasks = TaskSet()
         self._started = False
 
     @property
@@ -141,7 +141,7 @@ class Manager:
 
         Errors: :class:`~.errors.ManagerError` if a part dies before.
         """
-        if self._tasks is None:
+        if not self._tasks.names:
             raise ManagerError(f"manager {self.name} does not run")
         await _either(stop.wait(), self._tasks.died())
         _raise_failure(self._tasks)
@@ -153,11 +153,10 @@ class Manager:
         """
         self._not_started("another run")
         self._started = True
-        self._tasks = TaskSet()
         try:
-            await self._start(self._tasks)
+            await self._start()
         except BaseException:
-            await self._halt(self._tasks)
+            await self._halt()
             raise
         return self
 
@@ -171,16 +170,13 @@ class Manager:
 
         Errors: :class:`~.errors.ManagerError` if a part died or did not stop in time.
         """
-        tasks = self._tasks
-        if tasks is None:
-            return
-        failure = tasks.failure()
+        failure = self._tasks.failure()
         late: list[str] = []
         try:
             if not isinstance(error, asyncio.CancelledError):
-                late = await self._drain(tasks)
+                late = await self._drain()
         finally:
-            await self._halt(tasks)
+            await self._halt()
         if error is not None:
             return
         if failure is not None:
@@ -188,36 +184,37 @@ class Manager:
         if late:
             raise ManagerError(f"{', '.join(late)} did not stop within {self._grace:g} s")
 
-    async def _start(self, tasks: TaskSet) -> None:
+    async def _start(self) -> None:
+        tasks = self._tasks
         tasks.start("event recorder", self._recorder.run())
         for informer in self._informers.values():
             tasks.start(_unique(tasks, f"informer {informer.resource}"), informer.run())
-        await self._wait_synced(tasks)
+        await self._wait_synced()
         for name, controller in self._controllers.items():
             tasks.start(f"controller {name}", controller.run())
         for name, runnable in self._runnables.items():
             tasks.start(f"runnable {name}", _call(runnable))
         logger.info("manager %s has started", self.name)
 
-    async def _wait_synced(self, tasks: TaskSet) -> None:
+    async def _wait_synced(self) -> None:
         async def all_synced() -> None:
             for informer in self._informers.values():
                 await informer.wait_synced()
 
         try:
             async with asyncio.timeout(self._sync_timeout):
-                await _either(all_synced(), tasks.died())
+                await _either(all_synced(), self._tasks.died())
         except TimeoutError as error:
             missing = [str(each.resource) for each in self._informers.values() if not each.synced]
             raise ManagerError(
                 f"caches not complete after {self._sync_timeout:g} s: {', '.join(missing)}"
             ) from error
-        _raise_failure(tasks)
+        _raise_failure(self._tasks)
 
-    async def _drain(self, tasks: TaskSet) -> list[str]:
+    async def _drain(self) -> list[str]:
         """Let runs in progress finish; return the names of what did not in time."""
         logger.info("manager %s is stopping", self.name)
-        await tasks.cancel([f"runnable {name}" for name in self._runnables])
+        await self._tasks.cancel([f"runnable {name}" for name in self._runnables])
         stops = {
             asyncio.create_task(controller.stop(), name=f"stop {name}"): f"controller {name}"
             for name, controller in self._controllers.items()
@@ -231,9 +228,9 @@ class Manager:
                 stop.cancel()
         return [stops[stop] for stop in late]
 
-    async def _halt(self, tasks: TaskSet) -> None:
+    async def _halt(self) -> None:
         """Stop what still runs, in order."""
-        self._tasks = None
+        tasks = self._tasks
         first = [name for name in tasks.names if name.startswith(("runnable ", "controller "))]
         await tasks.cancel(first)
         await tasks.cancel([name for name in tasks.names if name.startswith("informer ")])

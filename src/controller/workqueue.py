@@ -127,11 +127,11 @@ class WorkQueue(Generic[K]):
         try:
             await getter
         except asyncio.CancelledError:
-            if getter.cancelled():
-                self._getters.remove(getter)
-            elif self._line and self._getters:
-                # woken and cancelled at once: the key waits for another worker
+            if not getter.cancelled() and self._line:
+                # woken and cancelled at once: the key is for another worker
                 self._wake()
+            elif getter in self._getters:
+                self._getters.remove(getter)
             raise
 
     def _close(self) -> None:
@@ -140,9 +140,11 @@ class WorkQueue(Generic[K]):
             self._wake()
 
     def _wake(self) -> None:
-        getter = self._getters.popleft()
-        if not getter.done():
-            getter.set_result(None)
+        while self._getters:
+            getter = self._getters.popleft()
+            if not getter.done():  # it is done if its worker was cancelled a moment ago
+                getter.set_result(None)
+                return
 
     def _release_drainers(self) -> None:
         drainers, self._drainers = self._drainers, []

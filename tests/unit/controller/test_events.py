@@ -14,7 +14,7 @@ from tests.unit.controller.scripted import ScriptedTransport, failure
 
 from hybridpg.controller.client.api import Client
 from hybridpg.controller.errors import TransportError
-from hybridpg.controller.events import QUEUE_LIMIT, EventRecorder
+from hybridpg.controller.events import KNOWN_LIMIT, QUEUE_LIMIT, EventRecorder
 from hybridpg.controller.types import ObjectReference
 
 pytestmark = pytest.mark.virtual_time
@@ -174,6 +174,19 @@ async def test_one_object_can_cause_25_events_of_a_type_and_then_one_in_five_min
             recorder.event(ABOUT, "Warning", "Failed", f"attempt {number}")
         await recorder.flush()
     assert len(transport.calls) == 28
+
+
+async def test_what_is_remembered_is_bounded_and_the_oldest_goes_first():
+    transport = ScriptedTransport()
+    async with recording(transport) as recorder:
+        for number in range(KNOWN_LIMIT + 1):
+            recorder.event(about(f"n{number}"), "Normal", "Created", "m")
+            await recorder.flush()
+        assert len(recorder._known) == len(recorder._spam) == KNOWN_LIMIT
+        for number in (0, KNOWN_LIMIT):
+            recorder.event(about(f"n{number}"), "Normal", "Created", "m")
+            await recorder.flush()
+    assert transport.verbs()[-2:] == ["POST", "PATCH"]
 
 
 async def test_a_full_queue_drops_and_never_blocks(caplog):

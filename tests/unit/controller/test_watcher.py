@@ -206,6 +206,15 @@ async def test_a_version_that_the_server_cannot_serve_is_given_up_for_a_quorum_r
     assert times(transport, "GET") == [0, 0.8, 0.8]
 
 
+async def test_a_relist_that_fails_for_another_reason_is_tried_again_as_it_was():
+    transport = ScriptedTransport(
+        [page(version="150"), failure(500), page(obj("b"))], [[refused(410, "Gone")]]
+    )
+    assert await follow(transport, seconds=5) == ["LIST", "LIST b"]
+    versions = [call.query.get("resourceVersion") for call in transport.of("GET")]
+    assert versions == [None, "150", "150"]
+
+
 async def test_the_quorum_read_is_remembered_until_a_list_succeeds():
     transport = ScriptedTransport(
         [page(version="150"), failure(410), failure(500), page(version="99"), page(version="100")],

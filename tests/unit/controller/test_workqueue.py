@@ -90,6 +90,28 @@ async def test_a_worker_cancelled_as_it_is_woken_passes_the_key_on():
     assert first.cancelled()
 
 
+async def test_a_worker_cancelled_a_moment_before_does_not_swallow_the_wake_up():
+    queue: WorkQueue[str] = WorkQueue()
+    first, second = (asyncio.create_task(queue.get()) for _ in range(2))
+    await asyncio.sleep(0)
+    first.cancel()
+    queue.add("a")
+    async with asyncio.timeout(1):
+        assert await second == "a"
+    with pytest.raises(asyncio.CancelledError):
+        await first
+
+
+async def test_the_only_worker_may_be_cancelled_as_it_is_woken():
+    queue: WorkQueue[str] = WorkQueue()
+    worker = asyncio.create_task(queue.get())
+    await asyncio.sleep(0)
+    queue.add("a")
+    worker.cancel()
+    await asyncio.wait([worker])
+    assert await queue.get() == "a"
+
+
 async def test_no_key_is_lost_when_a_key_is_stolen_from_a_woken_worker():
     queue: WorkQueue[str] = WorkQueue()
     sleeper = asyncio.create_task(queue.get())
