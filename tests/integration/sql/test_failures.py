@@ -199,7 +199,7 @@ async def test_no_admin_login_is_unknown_and_says_so(pg: PgServer):
     case = make_case(pg)
     ref = replace(case.ref, endpoint=replace(case.ref.endpoint, admin=None))
     async with databases() as backend:
-        with pytest.raises(Unknown, match="there is no admin login for server 127.0.0.1"):
+        with pytest.raises(Unknown, match="there is no admin login for server"):
             await backend.observe_database(ref)
 
 
@@ -242,7 +242,7 @@ async def test_a_server_that_cannot_prove_who_it_is_gets_no_password(
     endpoint = replace(case.ref.endpoint, **change)
     before = pg.log().count("connection authorized")
     async with databases() as backend:
-        with pytest.raises(Unknown, match="certificate|does not match host name"):
+        with pytest.raises(Unknown, match=r"certificate|does not match host name"):
             await backend.observe_database(replace(case.ref, endpoint=endpoint))
     with pytest.raises(Unknown):
         await check_login(endpoint, case.role, "postgres")
