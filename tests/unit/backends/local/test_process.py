@@ -53,7 +53,10 @@ def test_a_server_that_has_not_written_all_its_lines_is_starting(
     assert postmaster(tmp_path) == (sleeper.pid, "starting")
 
 
-@pytest.mark.parametrize("pid", [os.getpid(), 1, 2**22 + 1, -1, "", "x"])
+@pytest.mark.parametrize(
+    "pid",
+    [pytest.param(os.getpid(), id="ours"), 1, 2**22 + 1, -1, "", "x"],
+)
 def test_a_number_that_names_no_server_of_this_folder_is_none(tmp_path: Path, pid: object) -> None:
     _pid_file(tmp_path, pid)
     assert postmaster(tmp_path) is None

@@ -109,7 +109,7 @@ def test_the_role_alone_is_not_the_database():
         ({"open_systems": ("postgres",)}, CloseSystems),
         ({"schema_role": "postgres"}, OwnSchema),
     ],
-    ids=str,
+    ids=["superuser", "createrole", "login", "held", "private", "systems", "schema"],
 )
 def test_each_drift_is_one_change(changed, kind):
     """D6, D7."""
