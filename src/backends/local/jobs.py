@@ -12,7 +12,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import BackendError
+from ..errors import BackendError, Busy
 from .failures import as_backend_error
 
 Job = Callable[[], Coroutine[Any, Any, None]]
@@ -87,7 +87,11 @@ class Jobs:
             known = BackendError(f"unexpected {type(error).__name__}; see the controller's log")
         else:
             logger.warning("work on local server %s failed: %s", name, known)
-        count = self._troubles[name].count + 1 if name in self._troubles else 1
-        pause = min(FIRST_PAUSE * 2.0 ** min(count - 1, 10), LONGEST_PAUSE)
+        count = self._troubles[name].count if name in self._troubles else 0
+        if isinstance(known, Busy):  # nothing failed: somebody else works on it
+            pause = known.retry_after
+        else:
+            count += 1
+            pause = min(FIRST_PAUSE * 2.0 ** min(count - 1, 10), LONGEST_PAUSE)
         not_before = task.get_loop().time() + pause
         self._troubles[name] = Trouble(known, count, not_before)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 from tests.fix_local import LocalHarness, LocalSite, local_folder, server_case
+from tests.requirements import require
 
 from hybridpg.backends.conformance import Check, NotApplicable, ServerCase, checks
 
@@ -21,6 +22,7 @@ def shared() -> Iterator[tuple[LocalSite, ServerCase]]:
 
         async def make() -> None:
             backend = site.backend()
+            require(backend._installations.offered(), "no PostgreSQL is installed")
             await LocalHarness(site, backend).converge(case)
             await backend.close()
 

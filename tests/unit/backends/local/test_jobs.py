@@ -8,7 +8,7 @@ import logging
 
 import pytest
 
-from hybridpg.backends import BackendError, Quota, Unknown
+from hybridpg.backends import BackendError, Busy, Quota, Unknown
 from hybridpg.backends.local.jobs import FIRST_PAUSE, LONGEST_PAUSE, Job, Jobs
 
 pytestmark = pytest.mark.virtual_time
@@ -65,6 +65,15 @@ async def test_a_failure_is_kept_and_tried_again_after_growing_pauses() -> None:
     assert trouble is not None
     assert str(trouble.error) == "no"
     assert trouble.count == 9
+
+
+async def test_somebody_elses_work_is_no_failure_and_does_not_lengthen_the_pause() -> None:
+    jobs, work = Jobs(), Work(*[Busy("locked", retry_after=0.5) for _ in range(4)], seconds=0)
+    while work.runs < 5:
+        jobs.start("a", work.job())
+        await asyncio.sleep(0.01)
+    assert asyncio.get_running_loop().time() == pytest.approx(4 * 0.5, abs=0.1)
+    assert jobs.trouble("a") is None
 
 
 async def test_a_success_or_a_new_wish_ends_the_pause() -> None:
