@@ -151,7 +151,7 @@ def test_the_root_package_imports_nothing():
 
 
 def test_no_module_is_left_with_open_ends():
-    marks = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b|NotImplementedError")
+    marks = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b|raise NotImplementedError")
     found = [name_of(path) for path in SOURCES if marks.search(path.read_text())]
 
     assert found == []
