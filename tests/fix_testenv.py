@@ -119,18 +119,17 @@ async def client_of(env: TestEnv) -> Client:
 
 def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):  # the controller of xdist, or the only process
-        folder = tempfile.mkdtemp(prefix="hybridpg-test-")
-        os.environ[SESSION_STATE] = f"{os.getpid()}:{folder}"
+        state = Path(tempfile.gettempdir()) / f"hybridpg-test-{uuid.uuid4().hex[:12]}"
+        os.environ[SESSION_STATE] = f"{os.getpid()}:{state}"
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    owner, _, folder = os.environ.get(SESSION_STATE, "").partition(":")
+    owner, _, state = os.environ.get(SESSION_STATE, "").partition(":")
     if owner != str(os.getpid()):
         return
     del os.environ[SESSION_STATE]
-    if (Path(folder) / "env").exists():
-        _cluster(Path(folder) / "env", "down", "--wipe")
-    shutil.rmtree(folder)
+    if Path(state).exists():  # some test asked for it
+        _cluster(Path(state), "down", "--wipe")
 
 
 @pytest.fixture(scope="session")
@@ -138,8 +137,8 @@ def testenv() -> TestEnv:
     """The control plane of this session; skips (or fails, see requirements) without one."""
     if os.environ.get(STATE):
         return _start(Path(os.environ[STATE]))
-    owner, _, folder = os.environ[SESSION_STATE].partition(":")
-    return _start(Path(folder) / "env", until=int(owner))
+    owner, _, state = os.environ[SESSION_STATE].partition(":")
+    return _start(Path(state), until=int(owner))
 
 
 @pytest.fixture
