@@ -87,8 +87,7 @@ class Local(SqlDatabases):
 
     def server_spec_valid(self, spec: ServerSpec) -> tuple[Problem, ...]:
         """Return what of the spec cannot be honoured here; the first call scans for programs."""
-        installation, problems = self._wishes.version(spec.version)
-        return problems + self._wishes.of(spec, installation).problems
+        return self._wishes.judge(spec)
 
     async def observe_server(self, server: ServerRef) -> Observed[ServerState]:
         """Read the server's record, files and process; no SQL."""

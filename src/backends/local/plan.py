@@ -71,7 +71,7 @@ def plan(
     wishes, installations = sources
     if isinstance(observed, Absent):
         installation, _ = wishes.version(desired.version)
-        return (_create(desired, wishes, installation),)
+        return (_create(desired, wishes, installation), *_refused(desired, wishes, installation))
     state = observed.state
     changes = _ownership(server, state)
     if not state.initialized:
@@ -80,6 +80,7 @@ def plan(
     installation_now = installations.offered().get(state.major)
     if installation_now is not None:
         changes += _settings(desired, state, wishes.of(desired, installation_now).settings)
+        changes += _refused(desired, wishes, installation_now)
     changes += _version(desired, state, wishes)
     return changes + _storage(desired, state)
 
@@ -122,6 +123,14 @@ def _repairs(state: LocalState) -> tuple[Change, ...]:
     if state.running and not state.certified:
         changes += (Certify("", "renew the certificate"),)
     return changes
+
+
+def _refused(desired: ServerSpec, wishes: Wishes, installation: Installation) -> tuple[Change, ...]:
+    """Return what this very major does not take, so that nothing is silently left out."""
+    rest = wishes.rest(desired, installation)
+    return tuple(
+        Refused(each.field, f"{each.message} (postgresql {installation.major})") for each in rest
+    )
 
 
 def _settings(

@@ -87,6 +87,26 @@ class Wishes:
             return found, (Problem("version", message, found.version),)
         return found, ()
 
+    def judge(self, spec: ServerSpec) -> tuple[Problem, ...]:
+        """Return what of a spec cannot be honoured, whatever major the server has by now.
+
+        A server whose spec names no version may run any; what only its own major refuses is for
+        the plan to say (:meth:`rest`).
+        """
+        installation, problems = self.version(spec.version)
+        majors = [installation]
+        if spec.version in ("", "latest"):
+            majors = list(self._installations.offered().values())
+        refused = [{each.field for each in self.of(spec, major).problems} for major in majors]
+        common = set.intersection(*refused)
+        own = self.of(spec, installation).problems
+        return problems + tuple(each for each in own if each.field in common)
+
+    def rest(self, spec: ServerSpec, installation: Installation) -> tuple[Problem, ...]:
+        """Return what this installation refuses beyond what :meth:`judge` says."""
+        said = {each.field for each in self.judge(spec)}
+        return tuple(e for e in self.of(spec, installation).problems if e.field not in said)
+
     def of(self, spec: ServerSpec, installation: Installation) -> Wanted:
         """Return the settings that a spec asks for, without those that cannot be honoured."""
         size, size_problems = self._size(spec)

@@ -219,7 +219,8 @@ async def test_what_the_server_refuses_is_a_problem_and_the_rest_is_applied(
         "listen_addresses": "*",
         "no_such_thing": "on",
     }
-    case = server_case(serverParameters=parameters)
+    newest = str(local.own._installations.newest().major)
+    case = server_case(version=newest, serverParameters=parameters)
     assert await _setting(local, case, "work_mem") == "9MB"
     problems = {problem.field: problem for problem in local.backend.server_spec_valid(case.spec)}
     assert set(problems) == {f"serverParameters.{name}" for name in parameters} - {
@@ -236,10 +237,11 @@ async def test_what_the_server_refuses_is_a_problem_and_the_rest_is_applied(
 async def test_settings_that_keep_the_server_from_starting_are_taken_back(
     local: LocalHarness,
 ) -> None:
+    newest = str(local.own._installations.newest().major)
     case = server_case()
     await local.converge(case)
     impossible = {"shared_buffers": "4000GB", "work_mem": "9MB"}
-    case = with_spec(case, serverParameters=impossible)
+    case = with_spec(case, version=newest, serverParameters=impossible)
     assert await _setting(local, case, "work_mem") == "9MB"
     assert await _setting(local, case, "shared_buffers") == "128MB"
     [problem] = local.backend.server_spec_valid(case.spec)

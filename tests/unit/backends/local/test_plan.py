@@ -21,6 +21,7 @@ from hybridpg.backends.local.plan import (
     plan,
 )
 from hybridpg.backends.local.state import LocalState
+from hybridpg.backends.local.wanted import Refusals
 from hybridpg.backends.protocol import Refused
 
 SHELF = Shelf("15.7", "16.4", "17.0")
@@ -165,6 +166,22 @@ def test_a_server_of_somebody_else_is_a_conflict_unless_it_is_adopted_by_name(
     [change] = _plan(state(owner=owner), ref=replace(REF, adopt=True))
     assert isinstance(change, TakeOver)
     assert change.takes_over
+
+
+def test_what_only_the_servers_own_major_refuses_is_said_by_the_plan() -> None:
+    refusals = Refusals()
+    refusals.learn("16.4", ("work_mem", "odd"), "not here")
+    sources = (wishes(SHELF, refusals), SHELF)
+    for asked, reported in (("", True), ("latest", True), ("16", False)):
+        desired = spec(version=asked, serverParameters={"work_mem": "odd"})
+        changes = plan(REF, desired, Present(state()), sources)
+        said = {problem.field for problem in sources[0].judge(desired)}
+        assert [change.message for change in changes] == (
+            ["work_mem: not here (postgresql 16)"] if reported else []
+        )
+        assert said == (set() if reported else {"serverParameters.work_mem"})
+    [create] = plan(REF, spec(serverParameters={"work_mem": "odd"}), Absent(), sources)
+    assert isinstance(create, Create), "the newest major takes it"
 
 
 def test_adopting_a_half_made_server_finishes_it() -> None:
