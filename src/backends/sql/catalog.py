@@ -18,7 +18,7 @@ from ..protocol import Owner
 from .connection import Row, Session, statements
 
 _SERVER: Final = sql.SQL("""
-SELECT current_user::text, r.rolsuper, r.oid::bigint,
+SELECT current_user::text, r.rolsuper,
        pg_catalog.current_setting('transaction_read_only') = 'on',
        pg_catalog.current_setting('server_version')
 FROM pg_catalog.pg_roles r WHERE r.rolname = current_user
@@ -50,11 +50,9 @@ SELECT d.datname::text, d.oid::bigint, pg_catalog.pg_get_userbyid(d.datdba)::tex
          OR pg_catalog.has_database_privilege('public', d.oid, 'TEMPORARY'),
        pg_catalog.has_database_privilege(d.datdba, d.oid, 'CONNECT')
          AND pg_catalog.has_database_privilege(d.datdba, d.oid, 'TEMPORARY'),
-       pg_catalog.pg_has_role(d.datdba, 'USAGE'), COALESCE(c.description, '')
+       pg_catalog.pg_has_role(d.datdba, 'USAGE')
 FROM pg_catalog.pg_database d
 CROSS JOIN LATERAL (SELECT pg_catalog.to_jsonb(d) AS row) j
-LEFT JOIN pg_catalog.pg_shdescription c
-  ON c.objoid = d.oid AND c.classoid = 'pg_catalog.pg_database'::pg_catalog.regclass
 WHERE {databases}
 """)
 SYSTEM_DATABASES: Final = ("postgres", "template1")
@@ -99,7 +97,6 @@ class DatabaseFacts:
     open_to_all: bool
     owner_may: bool
     admin_may: bool
-    comment: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,8 +143,8 @@ async def read_catalog(session: Session, names: Sequence[str] | None = None) -> 
     return Catalog(
         admin=server[0][0],
         superuser=server[0][1],
-        read_only=server[0][3],
-        version=server[0][4],
+        read_only=server[0][2],
+        version=server[0][3].split()[0],  # without the distribution's own suffix
         roles={row[0]: _role(row) for row in roles},
         databases={row[0]: DatabaseFacts(*row) for row in databases},
     )

@@ -46,7 +46,8 @@ async def close_systems(session: Session, names: Iterable[str]) -> None:
         database = sql.Identifier(name)
         if others:
             logins = sql.SQL(", ").join(map(sql.Identifier, others))
-            parts.append(sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(database, logins))
+            keep = sql.SQL("GRANT CONNECT, TEMPORARY ON DATABASE {} TO {}")
+            parts.append(keep.format(database, logins))
         parts.append(
             sql.SQL("REVOKE CONNECT, TEMPORARY ON DATABASE {} FROM PUBLIC").format(database)
         )

@@ -26,6 +26,8 @@ TTL_SECONDS: Final = 1.0
 """How old a shared view may be: a burst of reconciles is much shorter, a person much slower."""
 WAIT_SECONDS: Final = 1.0
 """How long a reconcile waits for another one's read, which usually takes milliseconds."""
+SLOW_SECONDS: Final = (0.5, 1.5)
+"""When those come again who found the server slow: before its connect timeout, but not in haste."""
 OFFER_SECONDS: Final = 600.0
 """How long extensions and locales are kept: they change when packages are installed."""
 INSIDE_SECONDS: Final = (2700.0, 4500.0)
@@ -152,7 +154,7 @@ class Observer:
             self._slow = True
         raise Busy(
             f"server {describe(self._pool.endpoint)} takes long to answer",
-            retry_after=come_again(),
+            retry_after=come_again(SLOW_SECONDS),
         )
 
     @staticmethod

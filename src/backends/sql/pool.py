@@ -36,9 +36,9 @@ def loop_time() -> float:
     return asyncio.get_running_loop().time()
 
 
-def come_again() -> float:
+def come_again(between: tuple[float, float] = BUSY_SECONDS) -> float:
     """Return the seconds after which a caller that was turned away comes again."""
-    return random.uniform(*BUSY_SECONDS)  # noqa: S311 - spreads load, protects nothing
+    return random.uniform(*between)  # noqa: S311 - spreads load, protects nothing
 
 
 class Pool:

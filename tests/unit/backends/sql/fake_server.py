@@ -10,7 +10,7 @@ from hybridpg.backends import AdminLogin, Endpoint, Password
 from hybridpg.backends.sql.connection import Session
 
 ENDPOINT = Endpoint("db", 5432, admin=AdminLogin("postgres", Password("secret")))
-ADMIN_ROW = ("postgres", True, 10, False, "16.1")
+ADMIN_ROW = ("postgres", True, False, "16.1 (Debian)")
 
 
 def role_row(name: str, mark: str | None = None) -> tuple[Any, ...]:
@@ -21,7 +21,7 @@ def role_row(name: str, mark: str | None = None) -> tuple[Any, ...]:
 def database_row(name: str, oid: int = 16400) -> tuple[Any, ...]:
     """A row of the databases' query: converged, owned by the role of the same name."""
     return (
-        name, oid, name, "UTF8", "C", "c", "", True, False, False, True, True, ""
+        name, oid, name, "UTF8", "C", "c", "", True, False, False, True, True
     )  # fmt: skip
 
 
