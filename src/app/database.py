@@ -12,6 +12,7 @@ from typing import ClassVar
 from ..backends import (
     Absent,
     Backend,
+    Change,
     Credentials,
     DatabaseRef,
     DatabaseState,
@@ -20,6 +21,8 @@ from ..backends import (
     Password,
     Pending,
     Policy,
+    Refused,
+    Rejected,
 )
 from ..controller import ObjectKey, ReadStore, Resource, Result
 from ..crds import DatabaseSpec, set_fields
@@ -27,6 +30,7 @@ from .connection_keys import connection_keys, endpoint_keys, pending_keys
 from .credentials import PasswordTarget, former_secret_name
 from .database_deletion import delete_database
 from .extensions import allowed_extensions
+from .failures import joined, refuses_extensions
 from .kinds import DATABASES
 from .reasons import Condition, Reason
 from .reconciler import ObjectReconciler
@@ -99,10 +103,16 @@ class DatabaseReconciler(ObjectReconciler):
         database.backend.plan_database(database.ref, desired, observed)  # a conflict ends here
         secret = await self._secret(database)
         observed = await self._ensure_role(database, secret, observed)
-        pending = await self._apply(database, desired, observed)
-        if pending is not None:
-            return pending
-        return await self._publish(database, secret)
+        plan = database.backend.plan_database(database.ref, desired, observed)
+        refusals = await self._carry_out(database, plan)
+        if isinstance(refusals, Result):
+            return refusals
+        await self._publish(database, secret)
+        if refusals:
+            raise joined(refusals)  # what could be had of the spec is there, and logs in
+        secret_name = spec.credentials_secret
+        draft.ready(f"database {database.ref.external_name} is usable with secret {secret_name}")
+        return Result(requeue_after=self.runtime.resync_after())
 
     def _server(self, draft: StatusDraft, spec: DatabaseSpec) -> ServerEntry | None:
         """Return the server, or say what the database waits for: waiting is no failure."""
@@ -174,27 +184,51 @@ class DatabaseReconciler(ObjectReconciler):
         database.draft.condition(Condition.ROLE_READY, True, Reason.AVAILABLE, message)
         return observed
 
-    async def _apply(
-        self, database: _Database, desired: DesiredDatabase, observed: Observed[DatabaseState]
-    ) -> Result | None:
-        """Carry the changes out; a result means that they go on without us."""
-        draft, backend, ref = database.draft, database.backend, database.ref
-        changes = backend.plan_database(ref, desired, observed)
-        if changes:
-            outcome = await backend.create_or_update_database(ref, changes)
-            if isinstance(outcome, Pending):
-                draft.set("pendingChanges", [change.message for change in changes])
-                draft.progressing(Reason.UPDATING, outcome.message)
-                return Result(requeue_after=outcome.retry_after)
-            draft.set("pendingChanges", None)
-            for note in outcome.notes or [change.message for change in changes]:
-                draft.note("Updated", note)
-        message = "all extensions of the spec are there"
-        draft.condition(Condition.EXTENSIONS_READY, True, Reason.AVAILABLE, message)
+    async def _carry_out(
+        self, database: _Database, plan: tuple[Change, ...]
+    ) -> Result | list[Rejected]:
+        """Do what can be done of a plan and return what is refused of the spec.
+
+        A result means that the work goes on without us.
+        """
+        refusals = [Rejected(c.field, c.message) for c in plan if isinstance(c, Refused)]
+        try:
+            pending = await self._apply(database, plan)
+        except Rejected as error:
+            if not refuses_extensions(error):
+                raise
+            refusals.append(error)
+        else:
+            if pending is not None:
+                return pending
+        self._show_extensions(database.draft, refusals)
+        return refusals
+
+    async def _apply(self, database: _Database, plan: tuple[Change, ...]) -> Result | None:
+        """Carry out what is not refused; a result means that it goes on without us."""
+        draft, backend = database.draft, database.backend
+        changes = tuple(change for change in plan if not isinstance(change, Refused))
+        draft.set("pendingChanges", None)
+        if not changes:
+            return None
+        outcome = await backend.create_or_update_database(database.ref, changes)
+        messages = [change.message for change in changes]
+        if isinstance(outcome, Pending):
+            draft.set("pendingChanges", messages)
+            draft.progressing(Reason.UPDATING, outcome.message)
+            return Result(requeue_after=outcome.retry_after)
+        for note in outcome.notes or messages:
+            draft.note("Updated", note)
         return None
 
-    async def _publish(self, database: _Database, secret: CredentialsSecret) -> Result:
-        """Settle the login, publish it, and say that the database is usable."""
+    def _show_extensions(self, draft: StatusDraft, refusals: list[Rejected]) -> None:
+        refused = [error for error in refusals if refuses_extensions(error)]
+        reason = Reason.EXTENSION_REFUSED if refused else Reason.AVAILABLE
+        message = str(joined(refused)) if refused else "all extensions of the spec are there"
+        draft.condition(Condition.EXTENSIONS_READY, not refused, reason, message)
+
+    async def _publish(self, database: _Database, secret: CredentialsSecret) -> None:
+        """Settle the login and publish it."""
         draft, backend, ref = database.draft, database.backend, database.ref
 
         async def apply(login: Credentials) -> None:
@@ -211,5 +245,3 @@ class DatabaseReconciler(ObjectReconciler):
         draft.set("binding", {"name": secret.name})
         message = f"secret {secret.name} logs in"
         draft.condition(Condition.SECRET_READY, True, Reason.AVAILABLE, message)
-        draft.ready(f"database {ref.external_name} is usable with secret {secret.name}")
-        return Result(requeue_after=self.runtime.resync_after())

@@ -153,7 +153,7 @@ class ObjectReconciler(ABC):
         """Tell whom it concerns that a pass ended in an error."""
 
     async def _fail(self, draft: StatusDraft, error: Exception) -> Result:
-        failure = failure_of(error)
+        failure = failure_of(error, draft.subject)
         if failure is None:
             raise error
         self.failed(draft.subject)

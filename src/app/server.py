@@ -102,6 +102,7 @@ class ServerReconciler(ObjectReconciler):
         plan = server.backend.plan_server(server.ref, spec, observed)
         changes = tuple(change for change in plan if not isinstance(change, Refused))
         secret = await self._secret(server, observed)
+        draft.set("pendingChanges", None)
         if changes:
             pending = await self._apply(server, secret, observed, changes)
             if pending is not None:
@@ -164,7 +165,6 @@ class ServerReconciler(ObjectReconciler):
             draft.condition(Condition.SYNCED, False, reason, outcome.message)
             draft.progressing(reason, outcome.message, ready=usable)
             return Result(requeue_after=outcome.retry_after)
-        draft.set("pendingChanges", None)
         for note in outcome.notes or messages:
             draft.note("Updated", note)
         return None

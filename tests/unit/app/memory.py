@@ -34,7 +34,7 @@ from hybridpg.backends import (
     Policy,
     Present,
     Problem,
-    Rejected,
+    Refused,
     ServerRef,
     ServerState,
     Unknown,
@@ -234,8 +234,13 @@ class MemoryBackend:
         wanted = frozenset(desired.spec.database.extensions)
         allowed = desired.allowed_extensions
         refused = wanted - (self.target.offered if allowed is None else allowed)
-        if refused:
-            raise Rejected("database.extensions", f"not allowed: {', '.join(sorted(refused))}")
+        names = ", ".join(sorted(refused))
+        refusals = (Refused("database.extensions", f"not allowed: {names}"),) if refused else ()
+        return self._changes(database, wanted - refused, observed) + refusals
+
+    def _changes(
+        self, database: DatabaseRef, wanted: frozenset[str], observed: Observed[DatabaseState]
+    ) -> tuple[Change, ...]:
         if isinstance(observed, Absent):
             return (Change("", "create the database"),)
         state = observed.state

@@ -124,7 +124,8 @@ async def test_a_role_of_somebody_else_is_left_alone():
         await world.ready(SERVERS, "pg")
         world.target.servers["team-pg"].roles["app"] = Role("theirs", STRANGER)
         await world.database()
-        await world.reason(DATABASES, "app", "Conflict")
+        condition = await world.reason(DATABASES, "app", "Conflict")
+        assert "adopt" not in condition["message"], "another namespace's is not on offer"
         assert world.target.servers["team-pg"].roles["app"].password == "theirs"
         assert not await world.exists(SECRETS, "app-login")
 
@@ -172,9 +173,36 @@ async def test_an_extension_that_is_not_allowed_is_refused(
         await world.server(**server)
         await world.database(database={"extensions": ["pgcrypto"]})
         condition = await world.reason(DATABASES, "app", "ExtensionRefused")
-        assert "pgcrypto" in condition["message"]
+        assert condition["message"] == "spec.database.extensions: not allowed: pgcrypto"
+        extensions = await world.condition(DATABASES, "app", "ExtensionsReady")
+        assert (extensions["status"], extensions["reason"]) == ("False", "ExtensionRefused")
         await world.patch(DATABASES, "app", {"spec": {"database": {"extensions": ["hstore"]}}})
         await world.ready(DATABASES, "app")
+
+
+async def test_what_is_refused_keeps_nothing_else_from_being_done():
+    """S15: the database is there, has what it may have, and its Secret logs in."""
+    async with running({"extensions": {"allowed": ["hstore"]}}) as world:
+        await world.server()
+        await world.database(database={"extensions": ["pgcrypto", "hstore"]})
+        condition = await world.reason(DATABASES, "app", "ExtensionRefused")
+        assert "hstore" not in condition["message"]
+        server = world.target.servers["team-pg"]
+        assert server.databases["app"] == {"hstore"}
+        assert (await world.secret("app-login"))["password"] == server.roles["app"].password
+        assert (await world.condition(DATABASES, "app", "Stalled"))["status"] == "True"
+
+
+async def test_a_refusal_that_lasts_is_told_once_and_costs_no_write():
+    async with running({"extensions": {"allowed": []}}) as world:
+        await world.server()
+        await world.database(database={"extensions": ["pgcrypto"]})
+        await world.reason(DATABASES, "app", "ExtensionRefused")
+        before = await world.events("app"), world.writes(), world.target.calls.copy()
+        await asyncio.sleep(3600)
+        assert (await world.events("app"), world.writes(), world.target.calls) == before
+        warnings = [reason for kind, reason, _ in before[0] if kind == "Warning"]
+        assert warnings == ["ExtensionRefused"]
 
 
 async def test_a_converged_database_costs_no_write():

@@ -172,6 +172,27 @@ async def test_a_wish_that_cannot_be_met_leaves_the_server_usable():
         assert "13 GB" in synced["message"]
 
 
+async def test_pending_changes_are_shown_while_they_are_pending_only():
+    async with running() as world:
+        world.target.creation_passes = 30
+        await world.server()
+        await world.reason(SERVERS, "pg", "Creating")
+        assert (await world.get(SERVERS, "pg"))["status"]["pendingChanges"] == ["create team-pg"]
+        await world.ready(SERVERS, "pg")
+        assert "pendingChanges" not in (await world.get(SERVERS, "pg"))["status"]
+
+
+async def test_a_conflict_says_how_to_adopt_what_is_of_this_namespace():
+    async with running() as world:
+        retained = Owner("cluster-1", "other-uid", "team", "pg", retained=True)
+        world.target.servers["team-pg"] = Server(retained, Role("theirs", None))
+        await world.server()
+        message = (await world.reason(SERVERS, "pg", "Conflict"))["message"]
+        assert message.endswith(
+            "; to take it over, set annotation hybridcloud.maibornwolff.de/adopt: team-pg"
+        )
+
+
 async def test_a_server_of_another_owner_is_left_alone():
     """D53, M1: no call, no Secret."""
     async with running() as world:
