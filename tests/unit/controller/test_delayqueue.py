@@ -68,6 +68,16 @@ async def test_a_key_may_wait_again_after_it_was_handed_over():
     assert sink.got == [(1, "a"), (3, "a")]
 
 
+async def test_a_time_that_was_replaced_does_not_come_back():
+    sink = Sink()
+    sink.delays.add_after("a", 10)
+    sink.delays.add_after("a", 2)
+    await asyncio.sleep(5)
+    sink.delays.add_after("a", 15)
+    await asyncio.sleep(30)
+    assert sink.got == [(2, "a"), (20, "a")]
+
+
 async def test_a_key_due_at_once_leaves_the_waiting_entry_alone():
     sink = Sink()
     sink.delays.add_after("a", 5)

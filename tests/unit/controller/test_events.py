@@ -179,14 +179,34 @@ async def test_one_object_can_cause_25_events_of_a_type_and_then_one_in_five_min
 async def test_what_is_remembered_is_bounded_and_the_oldest_goes_first():
     transport = ScriptedTransport()
     async with recording(transport) as recorder:
-        for number in range(KNOWN_LIMIT + 1):
+        for number in [*range(KNOWN_LIMIT), 0, KNOWN_LIMIT]:
             recorder.event(about(f"n{number}"), "Normal", "Created", "m")
             await recorder.flush()
-        assert len(recorder._known) == len(recorder._spam) == KNOWN_LIMIT
-        for number in (0, KNOWN_LIMIT):
+        assert len(recorder._known) == KNOWN_LIMIT
+        transport.calls.clear()
+        for number in (1, KNOWN_LIMIT):
             recorder.event(about(f"n{number}"), "Normal", "Created", "m")
             await recorder.flush()
-    assert transport.verbs()[-2:] == ["POST", "PATCH"]
+    # 0 was used again, so it was 1 that went; the last one is known
+    assert transport.verbs() == ["POST", "PATCH"]
+
+
+async def test_what_happens_while_a_series_is_written_is_written_later():
+    class Slow(ScriptedTransport):
+        async def request(self, *args, **options):
+            await asyncio.sleep(5)
+            return await super().request(*args, **options)
+
+    transport = Slow()
+    async with recording(transport) as recorder:
+        recorder.event(ABOUT, "Warning", "Unreachable", "no route")
+        await asyncio.sleep(10)
+        for _ in range(3):
+            recorder.event(ABOUT, "Warning", "Unreachable", "no route")
+            await asyncio.sleep(1)
+        await asyncio.sleep(600)
+    counts = [call.body["series"]["count"] for call in transport.of("PATCH")]
+    assert counts == [2, 4]
 
 
 async def test_a_full_queue_drops_and_never_blocks(caplog):

@@ -171,6 +171,19 @@ async def test_delete_and_recreate_within_a_watch_is_the_same_even_if_the_delete
     assert recorder.seen == ["initial a", "delete a first", "add a"]
 
 
+async def test_the_delete_of_a_namesake_is_the_delete_of_what_was_known():
+    transport = ScriptedTransport(
+        [page(obj("a", 1, uid="first"))], [[[line("DELETED", obj("a", 9, uid="second"))], 60.0]]
+    )
+    informer = make(transport)
+    recorder = Recorder()
+    informer.add_handler(recorder)
+    async with running(informer):
+        await asyncio.sleep(1)
+        assert informer.store.list() == []
+    assert recorder.seen == ["initial a", "delete a first"]
+
+
 async def test_the_delete_of_an_object_that_was_never_seen_is_not_delivered():
     transport = ScriptedTransport(watches=[[[line("DELETED", obj("x", 101))], 60.0]])
     informer = make(transport)

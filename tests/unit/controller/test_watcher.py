@@ -149,6 +149,13 @@ async def test_short_watches_in_a_row_are_paused_between_even_if_they_deliver():
     assert len(transport.of("WATCH")) < 30
 
 
+async def test_a_watch_that_lasts_makes_short_ones_exceptions_again():
+    short: list[list[bytes] | float | Exception] = [[bookmark(101)]]
+    transport = ScriptedTransport(watches=[short, [5.0], short, [5.0]])
+    await follow(transport, seconds=11)
+    assert times(transport, "WATCH") == [0, 0, 5, 5, 10]
+
+
 async def test_a_server_that_closes_at_once_is_asked_less_than_once_in_ten_seconds():
     transport = ScriptedTransport(watches=[[] for _ in range(500)])
     await follow(transport, seconds=600)
