@@ -1,0 +1,107 @@
+"""Fixtures for the product on both control planes: its own, and a real kube-apiserver."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+from tests.fix_crds import install_crds, kubectl_of
+from tests.product import Plane, home_folder, process
+
+if TYPE_CHECKING:
+    from tests.fix_testenv import TestEnv
+
+
+def _ports() -> str:
+    # below the ephemeral ports; another run beside this one takes other ports
+    first = random.randrange(20000, 32000, 100)
+    return f"{first}-{first + 99}"
+
+
+@contextmanager
+def dev_plane(kubectl: Path) -> Iterator[Plane]:
+    """``hybridpg dev``: its own control plane and the controller in one process."""
+    with home_folder() as home, process(home, "dev", "--state", "state") as child:
+        child.wait_for("Ctrl-C stops everything")
+        state = home / "state"
+        plane = Plane(
+            title="dev",
+            binary=kubectl,
+            kubeconfig=state / "kubeconfig",
+            namespace="shop",
+            home=home,
+            controller=child,
+            log=state / "controller.log",
+        )
+        plane.ok("create", "namespace", "shop")
+        yield plane
+        assert child.stop() == 0, child.text
+
+
+def local_config(home: Path, *namespaces: str, **sections: Any) -> dict[str, Any]:
+    """A configuration with the backend ``local`` in a folder, for these namespaces only."""
+    return {
+        "backend": "local",
+        "backends": {"local": {"path": str(home / "postgres"), "ports": _ports()}},
+        "controller": {"cluster_id": f"test-{uuid.uuid4()}", "watch_namespaces": list(namespaces)},
+        **sections,
+    }
+
+
+@contextmanager
+def real_plane(env: TestEnv, *others: str, **sections: Any) -> Iterator[Plane]:
+    """``hybridpg run`` beside a real kube-apiserver; ``others`` are watched namespaces as well."""
+    install_crds(kubectl_of(env))
+    namespace = f"product-{uuid.uuid4().hex[:10]}"
+    with home_folder() as home:
+        config = home / "config.yaml"
+        config.write_text(yaml.safe_dump(local_config(home, namespace, *others, **sections)))
+        arguments = ("run", "--config", str(config), "--kubeconfig", str(env.kubeconfig))
+        with process(home, *arguments) as child:
+            plane = Plane(
+                title="kube-apiserver",
+                binary=env.kubectl,
+                kubeconfig=env.kubeconfig,
+                namespace=namespace,
+                home=home,
+                controller=child,
+                log=child.output,
+            )
+            plane.ok("create", "namespace", namespace)
+            yield plane
+            assert child.stop() == 0, child.text
+            remove_objects(plane)
+
+
+def remove_objects(plane: Plane) -> None:
+    """Remove what tests left on a server that others use as well, without its controller."""
+    for each in ("pgdb", "pg"):
+        for name in plane.ok("get", each, "-o", "name").split():
+            plane.ok("patch", name, "--type=merge", "-p", '{"metadata":{"finalizers":null}}')
+            with contextlib.suppress(AssertionError):
+                plane.ok("delete", name, "--wait=false")
+    plane.ok("delete", "namespace", plane.namespace, "--wait=false")
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param("dev", id="dev"),
+        pytest.param("real", id="kube-apiserver", marks=pytest.mark.testenv),
+    ],
+)
+def plane(request: pytest.FixtureRequest, testenv: TestEnv) -> Iterator[Plane]:
+    """The running product, on each control plane in turn."""
+    if request.param == "dev":
+        with dev_plane(testenv.kubectl) as made:
+            yield made
+    else:
+        with real_plane(testenv, "default") as made:
+            yield made
