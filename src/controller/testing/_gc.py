@@ -42,6 +42,8 @@ class Controllers:
         for stored_as, objects in storage.objects.items():
             for key, obj in objects.items():
                 self._index((stored_as, key), obj)
+                if self._concerns(stored_as, obj):
+                    self.queue.append((stored_as, key))
                 if stored_as == DEFINITIONS and _crds.established(obj):
                     self._serve(obj)
 
@@ -51,18 +53,18 @@ class Controllers:
         if change.type == DELETED:
             self.queue.extend(sorted(self.dependents.pop(change.obj["metadata"]["uid"], ())))
             self._look_up(change)
-        elif self._concerns(change):
+        elif self._concerns(change.stored_as, change.obj):
             self.queue.append(place)
-        self._schedule()
+        self.schedule()
 
     def _index(self, place: Place, obj: JsonObject) -> None:
         for reference in obj["metadata"].get("ownerReferences") or ():
             self.dependents.setdefault(reference["uid"], set()).add(place)
 
-    def _concerns(self, change: Change) -> bool:
-        meta = change.obj["metadata"]
+    def _concerns(self, stored_as: StoredAs, obj: JsonObject) -> bool:
+        meta = obj["metadata"]
         return bool(
-            change.stored_as in (DEFINITIONS, NAMESPACES)
+            stored_as in (DEFINITIONS, NAMESPACES)
             or meta.get("ownerReferences")
             or meta.get("deletionTimestamp")
         )
@@ -78,17 +80,13 @@ class Controllers:
             if kind is not None:
                 self.queue.append((kind.stored_as, _owner_key(kind, reference, change.key)))
 
-    def _schedule(self) -> None:
+    def schedule(self) -> None:
+        """Let the controllers work as soon as the loop comes round, if there is anything to do."""
         if self.queue and not self.scheduled:
-            try:
-                loop = asyncio.get_running_loop()
-            except RuntimeError:
-                # filled before any loop runs (a loaded state): the first request settles it
-                return
             self.scheduled = True
-            loop.call_soon(self.settle)
+            asyncio.get_running_loop().call_soon(self._settle)
 
-    def settle(self) -> None:
+    def _settle(self) -> None:
         """Work until nothing is left to do."""
         self.scheduled = False
         while self.queue:

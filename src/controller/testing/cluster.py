@@ -127,6 +127,11 @@ class FakeCluster:
         """The recorded requests that write."""
         return [request for request in self.requests if request.writes]
 
+    @property
+    def open_watches(self) -> list[str]:
+        """The resources that are watched now, one entry per watch."""
+        return [str(watch.call.target.kind.resource) for watch in self._watches]
+
     def compact(self) -> None:
         """Forget all history: older resourceVersions and continue tokens expire."""
         self._storage.compact()
@@ -226,6 +231,8 @@ class FakeCluster:
         if self._closed:
             raise TransportError("the fake cluster is closed")
         self.requests.append(RecordedRequest(method, path, tuple(query)))
+        # a loaded state may have left work undone, and no loop ran when it was loaded
+        self._controllers.schedule()
         # a real request never completes without giving way to other tasks
         await asyncio.sleep(0)
         return await self.faults.strike(method, path)

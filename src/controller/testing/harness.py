@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Awaitable, Callable
-from typing import Final, TypeVar
+from typing import Final, TypeVar, overload
 
 from ..errors import ApiError
 from .cluster import FakeCluster
@@ -30,12 +30,21 @@ QUIET_SECONDS: Final = 1.0
 """Nothing in the runtime is delayed for as long, back-off after repeated errors apart."""
 
 
+@overload
 async def eventually(
-    check: Callable[[], T | Awaitable[T]],
-    *,
-    seconds: float = SECONDS,
-    interval: float = INTERVAL,
-) -> T:
+    check: Callable[[], Awaitable[T]], *, seconds: float = ..., interval: float = ...
+) -> T: ...
+
+
+@overload
+async def eventually(
+    check: Callable[[], T], *, seconds: float = ..., interval: float = ...
+) -> T: ...
+
+
+async def eventually(
+    check: Callable[[], object], *, seconds: float = SECONDS, interval: float = INTERVAL
+) -> object:
     """Return the first true result of ``check``, which may raise while it does not hold yet.
 
     Assertions and errors of the API count as "not yet"; other errors are passed on. Time is that
@@ -49,7 +58,7 @@ async def eventually(
         problem: object
         try:
             result = check()
-            value: T = await result if inspect.isawaitable(result) else result
+            value: object = await result if inspect.isawaitable(result) else result
             if value:
                 return value
             problem = f"last result: {value!r}"

@@ -1,0 +1,141 @@
+"""Watches in virtual time: timeouts, bookmarks, compaction, ends."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+from tests.unit.controller.testing.conftest import SECRETS, Api
+
+from hybridpg.controller.errors import TransportError
+from hybridpg.controller.testing import FakeCluster
+
+pytestmark = pytest.mark.virtual_time
+
+
+async def events(cluster: FakeCluster, path: str = SECRETS, **query: str) -> list[dict[str, Any]]:
+    stream = cluster.stream(path, query=(("watch", "True"), *query.items()))
+    return [json.loads(line) async for lines in stream for line in lines]
+
+
+async def test_a_watch_ends_at_its_timeout(cluster: FakeCluster):
+    began = asyncio.get_running_loop().time()
+    assert await events(cluster, timeoutSeconds="300") == []
+    assert asyncio.get_running_loop().time() - began == 300
+
+
+async def test_a_watch_without_a_timeout_ends_all_the_same(cluster: FakeCluster):
+    assert await events(cluster) == []
+    assert asyncio.get_running_loop().time() == 1800
+
+
+async def test_bookmarks_come_every_minute_where_they_are_asked_for(cluster: FakeCluster, api: Api):
+    made = await api.secret("a")
+    query = {"timeoutSeconds": "150", "allowWatchBookmarks": "true"}
+    version = made["metadata"]["resourceVersion"]
+    seen = await events(cluster, resourceVersion=version, **query)
+    assert [event["type"] for event in seen] == ["BOOKMARK"] * 3
+    assert seen[0]["object"] == {
+        "kind": "Secret",
+        "apiVersion": "v1",
+        "metadata": {"resourceVersion": cluster.resource_version},
+    }
+
+
+async def test_an_open_watch_outlives_compaction(cluster: FakeCluster, api: Api):
+    watching = asyncio.create_task(events(cluster, resourceVersion="0", timeoutSeconds="9"))
+    await asyncio.sleep(1)
+    await api.secret("a")
+    cluster.compact()
+    await api.secret("b")
+    assert [event["object"]["metadata"]["name"] for event in await watching] == ["a", "b"]
+
+
+async def test_a_watch_from_before_compaction_expires_by_an_event(cluster: FakeCluster, api: Api):
+    made = await api.secret("a")
+    await api.secret("b")
+    cluster.compact()
+    seen = await events(cluster, resourceVersion=made["metadata"]["resourceVersion"])
+    assert [event["type"] for event in seen] == ["ERROR"]
+    assert (seen[0]["object"]["code"], seen[0]["object"]["reason"]) == (410, "Expired")
+
+
+async def test_a_watch_from_the_compacted_version_itself_goes_on(cluster: FakeCluster, api: Api):
+    await api.secret("a")
+    version = cluster.resource_version
+    cluster.compact()
+    assert await events(cluster, resourceVersion=version, timeoutSeconds="1") == []
+
+
+async def test_continue_tokens_and_exact_lists_expire_by_status(cluster: FakeCluster, api: Api):
+    for name in "abc":
+        await api.secret(name)
+    _, page = await api("GET", SECRETS, limit="1")
+    version, token = page["metadata"]["resourceVersion"], page["metadata"]["continue"]
+    await api.secret("d")
+    cluster.compact()
+    status, answer = await api("GET", SECRETS, **{"continue": token})
+    assert (status, answer["reason"]) == (410, "Expired")
+    exact = {"resourceVersion": version, "resourceVersionMatch": "Exact"}
+    assert (await api("GET", SECRETS, **exact))[0] == 410
+    # the answer carries a token that goes on with whatever is there now
+    _, rest = await api("GET", SECRETS, **{"continue": answer["metadata"]["continue"]})
+    assert [item["metadata"]["name"] for item in rest["items"]] == ["b", "c", "d"]
+
+
+async def test_dropped_watches_end_cleanly(cluster: FakeCluster):
+    watching = asyncio.create_task(events(cluster))
+    await asyncio.sleep(1)
+    cluster.drop_watches()
+    assert await watching == []
+    assert asyncio.get_running_loop().time() == 1
+
+
+async def test_a_closed_cluster_ends_watches_and_answers_no_more(cluster: FakeCluster):
+    watching = asyncio.create_task(events(cluster))
+    await asyncio.sleep(1)
+    await cluster.close()
+    assert await watching == []
+    with pytest.raises(TransportError, match="closed"):
+        await cluster.request("GET", SECRETS)
+
+
+async def test_a_watch_by_request_is_read_to_its_end(cluster: FakeCluster, api: Api):
+    await api.secret("a")
+    query = (("watch", "1"), ("timeoutSeconds", "5"))
+    answer = await cluster.request("GET", SECRETS, query=query)
+    assert answer.status == 200
+    assert answer.body.count(b"\n") == 1
+    assert json.loads(answer.body)["type"] == "ADDED"
+
+
+async def test_the_old_watch_paths_are_watches(cluster: FakeCluster, api: Api):
+    await api.secret("a")
+    path = "/api/v1/watch/namespaces/default/secrets"
+    assert [event["type"] for event in await events(cluster, path, timeoutSeconds="1")] == ["ADDED"]
+
+
+async def test_a_watch_from_the_future_waits(cluster: FakeCluster, api: Api):
+    assert await events(cluster, resourceVersion="999999", timeoutSeconds="1") == []
+    status, answer = await api("GET", SECRETS, resourceVersion="999999")
+    assert (status, answer["reason"]) == (504, "Timeout")
+    assert answer["details"]["causes"][0]["reason"] == "ResourceVersionTooLarge"
+
+
+async def test_many_changes_come_in_order_and_once(cluster: FakeCluster, api: Api):
+    reads: list[str] = []
+
+    async def watch() -> None:
+        query = (("watch", "true"), ("timeoutSeconds", "60"))
+        async for lines in cluster.stream(SECRETS, query=query):
+            reads.extend(json.loads(line)["object"]["metadata"]["name"] for line in lines)
+
+    watching = asyncio.create_task(watch())
+    await asyncio.sleep(1)
+    names = [f"s{n:03}" for n in range(200)]
+    for name in names:
+        await api.secret(name)
+    await watching
+    assert reads == names
