@@ -11,7 +11,7 @@ import yaml
 
 from ...controller import AlreadyExists, Client, JsonObject, ObjectKey, Resource
 from ..kinds import DATABASES, SERVERS
-from ..reasons import Condition, Reason
+from ..reasons import Condition
 from .steps import StepFailed
 
 NAMESPACE: Final = "default"
@@ -20,6 +20,8 @@ DATABASE: Final = ObjectKey(NAMESPACE, "app")
 READY_TIMEOUT: Final = 120.0
 """Seconds: initdb and a first start take two; a loaded laptop with a slow disk takes forty."""
 POLL_INTERVAL: Final = 0.1
+NOTE_LIMIT: Final = 200
+"""Characters of a note: two lines of a terminal; the whole message is in the object's status."""
 
 _KINDS: Final = {resource.kind: resource for resource in (SERVERS, DATABASES)}
 
@@ -39,15 +41,16 @@ async def apply(client: Client) -> None:
 
 
 async def wait_ready(client: Client, note: Callable[[str], None]) -> None:
-    """Wait until server and database are Ready; every change of the reason is a ``note``."""
+    """Wait until server and database are Ready; whatever they say on the way is a ``note``."""
     for resource, key in ((SERVERS, SERVER), (DATABASES, DATABASE)):
-        last = ""
+        said: list[str] = []
         try:
             async with asyncio.timeout(READY_TIMEOUT):
-                while not _is_ready(condition := await _ready(client, resource, key)):
-                    last = await _report(resource, key, condition, last, note)
+                while (condition := await _ready(client, resource, key)).get("status") != "True":
+                    _tell(resource, key, condition, said, note)
                     await asyncio.sleep(POLL_INTERVAL)
         except TimeoutError as error:
+            last = said[-1] if said else "nothing was said about it"
             raise StepFailed(
                 f"{resource.kind} {key.name} is not Ready after {READY_TIMEOUT:.0f} s: {last}",
                 fix="the log says more",
@@ -66,21 +69,17 @@ async def _ready(client: Client, resource: Resource, key: ObjectKey) -> JsonObje
     return {}
 
 
-def _is_ready(condition: JsonObject) -> bool:
-    return condition.get("status") == "True"
-
-
-async def _report(
+def _tell(
     resource: Resource,
     key: ObjectKey,
     condition: JsonObject,
-    last: str,
+    said: list[str],
     note: Callable[[str], None],
-) -> str:
-    """Note what changed since ``last``, and return what is to be compared next time."""
+) -> None:
+    """Note what the condition says, once: states that alternate must not fill the terminal."""
     if not condition:
-        return last
-    present = f"{condition['reason']}: {condition['message']}"
-    if present != last and condition["reason"] != Reason.AVAILABLE:
-        note(f"{resource.kind} {key.name}: {present}")
-    return present
+        return
+    text = f"{condition['reason']}: {condition['message']}"
+    if text not in said:
+        said.append(text)
+        note(f"{resource.kind} {key.name}: {text}"[:NOTE_LIMIT])
