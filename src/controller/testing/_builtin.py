@@ -141,7 +141,7 @@ def _columns(*names: str) -> tuple[Column, ...]:
 def built_in() -> Registry:
     """Return a registry of the built-in kinds, definitions of custom resources apart."""
     registry = Registry()
-    for kind in (*_core(), *_others()):
+    for kind in (*_core(), *_accounts_and_events(), *_others()):
         registry.add(kind)
     return registry
 
@@ -185,6 +185,11 @@ def _core() -> tuple[Kind, ...]:
             cells=_rules.config_map_cells,
             check=_rules.check_config_map,
         ),
+    )
+
+
+def _accounts_and_events() -> tuple[Kind, ...]:
+    return (
         _kind(
             "",
             "serviceaccounts",

@@ -145,8 +145,16 @@ def refused() -> StatusError:
 
 
 def _operate(root: JsonObject, operation: JsonObject) -> None:
-    name = operation["op"]
-    parent, last = _resolve(root, operation["path"])
+    name, path = operation["op"], operation["path"]
+    if name in ("copy", "move"):
+        source, at = _resolve(root, operation["from"])
+        value = source[_index(source, at)]
+        if name == "move":
+            _remove(source, at)
+        # resolved last: resolving makes fresh copies of the containers on the way
+        _add(*_resolve(root, path), value)
+        return
+    parent, last = _resolve(root, path)
     if name == "test":
         _test(parent, last, operation.get("value"))
     elif name == "remove":
@@ -155,12 +163,6 @@ def _operate(root: JsonObject, operation: JsonObject) -> None:
         _add(parent, last, operation["value"])
     elif name == "replace":
         _replace(parent, last, operation["value"])
-    elif name in ("copy", "move"):
-        source, at = _resolve(root, operation["from"])
-        value = source[_index(source, at)]
-        if name == "move":
-            _remove(source, at)
-        _add(parent, last, value)
     else:
         raise ValueError(name)
 
