@@ -44,9 +44,7 @@ async def resolve_cluster_id(config: Config, client: Client) -> str:
         reraise=True,
     )
     try:
-        namespace: JsonObject = await patient(
-            client.get, NAMESPACES, ObjectKey("", "kube-system")
-        )
+        namespace: JsonObject = await patient(client.get, NAMESPACES, ObjectKey("", "kube-system"))
     except (Forbidden, NotFound) as error:
         raise ConfigError(
             [
