@@ -173,6 +173,9 @@ def _storage(desired: ServerSpec, state: LocalState) -> tuple[Change, ...]:
     if asked > state.storage_gb:
         return (Grow("size.storageGB", f"grow storage to {asked} GB", storage_gb=asked),)
     if 0 < asked < state.storage_gb:
-        message = f"storage can not shrink from {state.storage_gb} GB to {asked} GB"
+        message = (
+            f"storage can not shrink from {state.storage_gb} GB to {asked} GB: "
+            f"ask for {state.storage_gb} or more"
+        )
         return (Refused("size.storageGB", message),)
     return ()

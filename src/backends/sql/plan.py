@@ -117,10 +117,11 @@ def _extensions(
     ]
     creatable = []
     for name in missing:
-        if desired.allowed_extensions is not None and name not in desired.allowed_extensions:
-            yield _refuse(name, "the server does not allow it (spec.extensions of the server)")
-        elif operator_allows is not None and name not in operator_allows:
+        # first the list that users cannot change: theirs may be cut down to it
+        if operator_allows is not None and name not in operator_allows:
             yield _refuse(name, "the operator's configuration does not allow it")
+        elif desired.allowed_extensions is not None and name not in desired.allowed_extensions:
+            yield _refuse(name, "the server does not allow it (spec.extensions of the server)")
         elif state.offered is not None and name not in state.offered:
             yield _refuse(name, NOT_INSTALLED)
         elif name in refused:

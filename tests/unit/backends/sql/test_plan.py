@@ -189,6 +189,14 @@ def test_an_extension_that_the_operator_does_not_allow_is_refused():
     assert "the operator's configuration does not allow it" in changes[0].message
 
 
+def test_the_list_that_the_user_cannot_change_is_named_first():
+    """The server's list is handed over cut down to the operator's, and is not to blame then."""
+    wanted = desired(frozenset({"hstore"}), extensions=["pgcrypto"])
+    (refused,) = plan(wanted=wanted, operator_allows=frozenset({"hstore"}))
+
+    assert "the operator's configuration does not allow it" in refused.message
+
+
 def test_an_empty_list_allows_nothing():
     changes = plan(wanted=desired(frozenset(), extensions=["pgcrypto"]))
 
