@@ -224,7 +224,7 @@ class DatabaseReconciler(ObjectReconciler):
     def _show_extensions(self, draft: StatusDraft, refusals: list[Rejected]) -> None:
         refused = [error for error in refusals if refuses_extensions(error)]
         reason = Reason.EXTENSION_REFUSED if refused else Reason.AVAILABLE
-        message = str(joined(refused)) if refused else "all extensions of the spec are there"
+        message = f"spec.{joined(refused)}" if refused else "all extensions of the spec are there"
         draft.condition(Condition.EXTENSIONS_READY, not refused, reason, message)
 
     async def _publish(self, database: _Database, secret: CredentialsSecret) -> None:

@@ -176,6 +176,7 @@ async def test_an_extension_that_is_not_allowed_is_refused(
         assert condition["message"] == "spec.database.extensions: not allowed: pgcrypto"
         extensions = await world.condition(DATABASES, "app", "ExtensionsReady")
         assert (extensions["status"], extensions["reason"]) == ("False", "ExtensionRefused")
+        assert extensions["message"] == condition["message"]
         await world.patch(DATABASES, "app", {"spec": {"database": {"extensions": ["hstore"]}}})
         await world.ready(DATABASES, "app")
 
