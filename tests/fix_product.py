@@ -47,9 +47,10 @@ def dev_plane(kubectl: Path) -> Iterator[Plane]:
 
 def local_config(home: Path, *namespaces: str, **sections: Any) -> dict[str, Any]:
     """A configuration with the backend ``local`` in a folder, for these namespaces only."""
+    local = {"path": str(home / "postgres"), "ports": _ports()}
     return {
         "backend": "local",
-        "backends": {"local": {"path": str(home / "postgres"), "ports": _ports()}},
+        "backends": {"local": local, **sections.pop("backends", {})},
         "controller": {"cluster_id": f"test-{uuid.uuid4()}", "watch_namespaces": list(namespaces)},
         **sections,
     }
