@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 import shutil
 import signal
 import stat
@@ -12,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psycopg
@@ -29,7 +30,8 @@ from hybridpg.controller.testing.persistence import read
 pytestmark = pytest.mark.postgres
 
 COMMAND = [sys.executable, "-m", "hybridpg", "dev"]
-SOURCES = str(Path(__file__).parents[2] / "hack" / "import")
+ROOT = Path(__file__).parents[2]
+SOURCES = str(ROOT / "hack" / "import")
 READY = "Ctrl-C stops everything"
 START_SECONDS = 120
 STOP_SECONDS = 10
@@ -194,6 +196,41 @@ def test_the_printed_lines_work_when_they_are_pasted(home):
     finally:
         assert run.end(signal.SIGINT) == 0
     assert processes_below(home) == []
+
+
+def lines_about_the_state(document: str) -> list[str]:
+    """The commands of a document that are for a second terminal."""
+    text = (ROOT / document).read_text()
+    blocks = re.findall(r"^```sh\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    return [line for line in "".join(blocks).splitlines() if ".hybridpg/" in line]
+
+
+@pytest.mark.parametrize("document", ["README.md", "docs/quickstart.md"])
+def test_the_quick_start_works_as_it_is_written(home, document):
+    """H9, H34: followed literally, the password reset of the tutorial included."""
+    require(shutil.which("kubectl"), "kubectl is not installed")
+    require(shutil.which("psql"), "psql is not installed")
+    lines = lines_about_the_state(document)
+    assert len(lines) >= 3
+    run = Run(home)
+    try:
+        run.wait_ready()
+        before = secret(home)["password"]
+        for line in lines:
+            paste(home, line)
+        if "operator/action=reset-password" in "".join(lines):
+            wait_until(lambda: secret(home)["password"] != before)
+            with login(home) as connection:
+                assert connection.execute("SELECT 1").fetchone() == (1,)
+    finally:
+        assert run.end(signal.SIGINT) == 0
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + START_SECONDS
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
