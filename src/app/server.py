@@ -38,7 +38,7 @@ from .references import ADMIN_DATABASE, server_ref
 from .rotation import Login, Rotation, done_or_busy, primary_login
 from .runtime import Runtime, ServerEntry
 from .secrets import ACTIVE, CredentialsSecret
-from .server_deletion import delete_server
+from .server_deletion import databases_of, delete_server, is_ours
 from .spec import fields_not_in, parse_spec
 from .status import StatusDraft
 from .subject import Subject
@@ -90,7 +90,46 @@ class ServerReconciler(ObjectReconciler):
 
     async def delete(self, draft: StatusDraft, policy: Policy) -> Result | None:
         """Go on with the deletion."""
-        return await delete_server(self.runtime, draft, policy)
+        waits = None
+        if databases_of(self.runtime, draft.subject.key):
+            waits = await self._keep_serving(draft)
+        return waits or await delete_server(self.runtime, draft, policy)
+
+    async def _keep_serving(self, draft: StatusDraft) -> Result | None:
+        """Keep a server usable whose deletion waits for its databases: theirs goes through it.
+
+        After a start of the controller nothing else says where it is. One that is gone is not
+        made again. A result means that it does not answer yet.
+        """
+        if not draft.get("backend") or not draft.get("externalName"):
+            return None
+        backend = self.runtime.backends.get(draft.get("backend"))
+        ref = server_ref(draft, backend, self.runtime.cluster_id)
+        observed = await backend.observe_server(ref)
+        if isinstance(observed, Absent) or not is_ours(ref, observed):
+            return None
+        name = str(draft.subject.spec.get("credentialsSecret", ""))
+        secret = await self.runtime.secrets.read(draft.subject, name)
+        if not observed.state.ready:
+            server = _Server(draft, parse_spec(ServerSpec, draft.subject), backend, ref)
+            return await self._revive(server, secret, observed)
+        endpoint = await backend.endpoint(ref, observed.state)
+        if endpoint.admin is None and secret is None:
+            return None  # nobody can log in any more; the databases say that they wait
+        full = _with_admin(endpoint, observed.state.admin_username, secret)
+        entry = ServerEntry(ref, backend.name, full)
+        self.runtime.directory.publish(draft.subject.key, entry)
+        return None
+
+    async def _revive(
+        self, server: _Server, secret: CredentialsSecret | None, observed: Observed[ServerState]
+    ) -> Result:
+        """Make a server answer again that is there and was found not to."""
+        self.runtime.directory.withdraw(server.draft.subject.key)
+        plan = server.backend.plan_server(server.ref, server.spec, observed)
+        changes = tuple(change for change in plan if not isinstance(change, Refused))
+        pending = await self._apply(server, secret, observed, changes) if changes else None
+        return pending or Result(requeue_after=1.0)
 
     async def converge(self, draft: StatusDraft) -> Result:
         """Make the server match its object."""

@@ -44,7 +44,7 @@ async def delete_server(runtime: Runtime, draft: StatusDraft, policy: Policy) ->
         )
     ref = server_ref(draft, backend, runtime.cluster_id)
     observed = await backend.observe_server(ref)
-    if _ours(ref, observed):
+    if is_ours(ref, observed):
         outcome = await backend.delete_server(ref, observed, policy)
         if isinstance(outcome, Pending):
             draft.progressing(Reason.DELETING, outcome.message)
@@ -56,7 +56,7 @@ async def delete_server(runtime: Runtime, draft: StatusDraft, policy: Policy) ->
     return None
 
 
-def _ours(ref: ServerRef, observed: Observed[ServerState]) -> bool:
+def is_ours(ref: ServerRef, observed: Observed[ServerState]) -> bool:
     """Return whether a deletion still has something of ours to act on.
 
     A backend whose servers carry no mark (an existing server that is only used) has nothing to

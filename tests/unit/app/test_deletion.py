@@ -241,6 +241,57 @@ async def test_a_deletion_while_the_controller_is_down_completes_after_its_start
     assert world.target.servers["team-pg"].roles == {}
 
 
+async def test_server_and_databases_deleted_while_the_controller_is_down_go_in_order():
+    """H18: the server waits for its databases, and they are reached through it all the same."""
+    world = World()
+    await world.prepare()
+    async with world.operator():
+        await world.server(deletionPolicy="Delete")
+        await world.database(deletionPolicy="Delete")
+        await world.ready(DATABASES, "app")
+    await world.delete(SERVERS, "pg")
+    await world.delete(DATABASES, "app")
+    async with world.operator():
+        await world.gone(DATABASES, "app")
+        await world.gone(SERVERS, "pg")
+    order = [line.split()[0] for line in world.target.trace]
+    assert order.index("delete_user") < order.index("delete_server")
+    assert world.target.servers == {}
+
+
+async def test_a_server_that_stopped_answers_again_for_the_deletion_of_its_databases():
+    world = World()
+    await world.prepare()
+    async with world.operator():
+        await world.server(deletionPolicy="Delete", size={"storageGB": 1})
+        await world.database(deletionPolicy="Delete")
+        await world.ready(DATABASES, "app")
+    await world.delete(SERVERS, "pg")
+    await world.delete(DATABASES, "app")
+    server = world.target.servers["team-pg"]
+    server.passes_left, server.storage = 3, 0
+    async with world.operator():
+        await world.gone(DATABASES, "app")
+        await world.gone(SERVERS, "pg")
+    assert world.target.servers == {}
+
+
+async def test_a_server_that_is_lost_is_not_made_again_to_be_deleted():
+    world = World()
+    await world.prepare()
+    async with world.operator():
+        await world.server(deletionPolicy="Delete")
+        await world.database(deletionPolicy="Delete")
+        await world.ready(DATABASES, "app")
+    await world.delete(SERVERS, "pg")
+    await world.delete(DATABASES, "app")
+    world.target.servers.clear()
+    async with world.operator():
+        await world.reason(DATABASES, "app", "WaitingForServer")
+        await asyncio.sleep(120)
+    assert world.target.servers == {}
+
+
 async def test_a_finalizer_that_is_removed_by_hand_skips_the_clean_up():
     """H18."""
     world = World()
