@@ -39,7 +39,8 @@ def table(
         "metadata": meta,
         "columnDefinitions": [_definition(column) for column in kind.columns] if columns else [],
         "rows": [
-            {"cells": _cells(kind, obj, age), "object": _included(obj, include)} for obj in objects
+            {"cells": _cells(kind, obj, age), "object": _included(kind, obj, include)}
+            for obj in objects
         ],
     }
 
@@ -54,11 +55,12 @@ def _definition(column: Column) -> JsonObject:
     }
 
 
-def _included(obj: JsonObject, include: str) -> JsonObject | None:
+def _included(kind: Kind, obj: JsonObject, include: str) -> JsonObject | None:
     if include == "None":
         return None
     if include == "Object":
-        return obj
+        # items of a list do not say what they are; in a table they must, as clients decode each
+        return {"kind": kind.resource.kind, "apiVersion": kind.resource.api_version, **obj}
     return {
         "kind": "PartialObjectMetadata",
         "apiVersion": "meta.k8s.io/v1",

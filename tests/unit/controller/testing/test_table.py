@@ -73,7 +73,8 @@ async def test_a_single_object_is_a_table_of_one_row(api: Api):
 async def test_a_row_brings_the_whole_object_where_it_is_asked_for(api: Api):
     await api.secret("a")
     _, table = await api("GET", SECRETS, accept=TABLE, includeObject="Object")
-    assert table["rows"][0]["object"]["type"] == "Opaque"
+    row = table["rows"][0]["object"]
+    assert (row["apiVersion"], row["kind"], row["type"]) == ("v1", "Secret", "Opaque")
     _, bare = await api("GET", SECRETS, accept=TABLE, includeObject="None")
     assert bare["rows"][0]["object"] is None
 
