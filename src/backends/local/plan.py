@@ -88,6 +88,14 @@ def plan(
 def _ownership(server: ServerRef, state: LocalState) -> tuple[Change, ...]:
     if server.owner.same(state.owner):
         return ()
+    if state.owner is not None and state.owner.namespace != server.owner.namespace:
+        # two namespaces can come to one name, and a namespace is the border between tenants
+        raise Conflict(
+            server.external_name,
+            state.owner,
+            f"server {server.external_name} belongs to {_whose(state)} and can only be adopted "
+            "from that namespace",
+        )
     if server.adopt:
         return (TakeOver("", f"take over server {server.external_name}", takes_over=True),)
     raise Conflict(

@@ -184,6 +184,14 @@ def test_what_only_the_servers_own_major_refuses_is_said_by_the_plan() -> None:
     assert isinstance(create, Create), "the newest major takes it"
 
 
+@pytest.mark.parametrize("retained", [False, True])
+def test_nobody_adopts_a_server_of_another_namespace(retained: bool) -> None:
+    """D53: ``a/b-c`` and ``a-b/c`` come to one name; the annotation is the tenant's own to set."""
+    neighbour = Owner("cluster", "uid-2", "team-x", "orders", retained=retained)
+    with pytest.raises(Conflict, match="team-x/orders and can only be adopted from that namespace"):
+        _plan(state(owner=neighbour), ref=replace(REF, adopt=True))
+
+
 def test_adopting_a_half_made_server_finishes_it() -> None:
     ref = replace(REF, adopt=True)
     assert _kinds(_plan(state(owner=None, initialized=False), ref=ref)) == [TakeOver, Create]
