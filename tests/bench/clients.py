@@ -237,15 +237,15 @@ def _socket(port: int, query: str) -> socket.socket:
 
 async def floor_watch(port: int, events: int) -> float:
     """What reading costs at the least: a blocking socket, and counting newlines."""
-    connection = _socket(port, "watch=1")
     buffer = bytearray(RECEIVE)
     view = memoryview(buffer)
     seen, begin = 0, 0.0
-    # head and chunk framing have newlines as well: 4 lines of head, and 3 of each chunk
-    while seen < 4 + 3 * events:
-        size = connection.recv_into(view)
-        begin = begin or time.perf_counter()
-        seen += buffer.count(b"\n", 0, size)
+    with _socket(port, "watch=1") as connection:
+        # head and chunk framing have newlines as well: 4 lines of head, and 3 of each chunk
+        while seen < 4 + 3 * events:
+            size = connection.recv_into(view)
+            begin = begin or time.perf_counter()
+            seen += buffer.count(b"\n", 0, size)
     return time.perf_counter() - begin
 
 
@@ -256,13 +256,12 @@ async def floor_list(port: int, count: int) -> tuple[float, object]:
     received = 0
     begin = time.perf_counter()
     for page in range((count + 499) // 500):
-        connection = _socket(port, f"limit=500&continue=page-{page}")
         seen = 0
-        while seen < 5:  # 4 lines of head, 1 of body
-            size = connection.recv_into(view)
-            seen += buffer.count(b"\n", 0, size)
-            received += size
-        connection.close()
+        with _socket(port, f"limit=500&continue=page-{page}") as connection:
+            while seen < 5:  # 4 lines of head, 1 of body
+                size = connection.recv_into(view)
+                seen += buffer.count(b"\n", 0, size)
+                received += size
     return time.perf_counter() - begin, received
 
 
