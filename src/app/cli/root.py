@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections.abc import Sequence
 
 import typer
 
+from ...backends import BackendError
 from ...controller import ConfigError as ClusterConfigError
 from ...controller import ControllerError, TransportError
 from ..errors import AppError, ConfigError
@@ -39,7 +41,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(_fail(str(error), Exit.USAGE))
     except TransportError as error:
         sys.exit(_fail(f"the Kubernetes API does not answer: {error}", Exit.UNREACHABLE))
-    except (AppError, ControllerError) as error:
+    except asyncio.CancelledError:
+        sys.exit(_fail("stopped without grace", Exit.FAILED))
+    except (AppError, BackendError, ControllerError) as error:
         sys.exit(_fail(str(error), Exit.FAILED))
 
 

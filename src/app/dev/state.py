@@ -26,7 +26,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 from .steps import StepFailed
 
@@ -111,8 +111,7 @@ def is_ours(folder: Path) -> bool:
 def hold(folder: Path) -> Iterator[State]:
     """Open the folder, or make it, and keep every other ``dev`` out of it meanwhile."""
     _refuse_foreign(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("a+") as lock:
+    with _open_lock(folder) as lock:
         _lock(lock.fileno(), folder)
         state = State(folder, _read(folder / MARK) or Settings.new())
         state.keep(state.settings)
@@ -136,6 +135,16 @@ def _refuse_foreign(folder: Path) -> None:
             f"{folder} holds files that `hybridpg dev` did not make",
             fix="choose another folder with --state DIR",
         )
+
+
+def _open_lock(folder: Path) -> IO[str]:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return (folder / "lock").open("a+")
+    except OSError as error:
+        raise StepFailed(
+            f"{folder} cannot be used: {error.strerror}", fix="choose another one with --state DIR"
+        ) from error
 
 
 def _lock(handle: int, folder: Path) -> None:

@@ -81,6 +81,16 @@ def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path):
         pass
 
 
+def test_a_folder_that_cannot_be_made_is_named_with_the_reason(tmp_path):
+    (tmp_path / "file").write_text("")
+
+    with (
+        pytest.raises(StepFailed, match="cannot be used: Not a directory"),
+        hold(tmp_path / "file" / "state"),
+    ):
+        pass
+
+
 @pytest.mark.parametrize(
     "text",
     [
