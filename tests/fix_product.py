@@ -58,12 +58,13 @@ def local_config(home: Path, *namespaces: str, **sections: Any) -> dict[str, Any
 
 @contextmanager
 def real_plane(env: TestEnv, *others: str, **sections: Any) -> Iterator[Plane]:
-    """``hybridpg run`` beside a real kube-apiserver; ``others`` are watched namespaces as well."""
+    """``hybridpg run`` beside a real kube-apiserver; it also watches ``others`` and a namespace -b."""
     install_crds(kubectl_of(env))
     namespace = f"product-{uuid.uuid4().hex[:10]}"
     with home_folder() as home:
         config = home / "config.yaml"
-        config.write_text(yaml.safe_dump(local_config(home, namespace, *others, **sections)))
+        watched = (namespace, f"{namespace}-b", *others)
+        config.write_text(yaml.safe_dump(local_config(home, *watched, **sections)))
         arguments = ("run", "--config", str(config), "--kubeconfig", str(env.kubeconfig))
         with process(home, *arguments) as child:
             plane = Plane(
@@ -74,6 +75,7 @@ def real_plane(env: TestEnv, *others: str, **sections: Any) -> Iterator[Plane]:
                 home=home,
                 controller=child,
                 log=child.output,
+                collects_garbage=env.collects_garbage,
             )
             plane.ok("create", "namespace", namespace)
             yield plane

@@ -158,7 +158,8 @@ def end_processes_below(folder: Path) -> None:
 class Plane:
     """A control plane with the running product, as kubectl and an application see both.
 
-    ``written`` collects every password that was read, so that a log can be searched for them.
+    ``written`` collects every password that was read, so that a log can be searched for them;
+    ``collects_garbage`` is whether what an object owns goes with it.
     """
 
     title: str
@@ -168,6 +169,7 @@ class Plane:
     home: Path
     controller: Process
     log: Path
+    collects_garbage: bool = True
     written: list[str] = field(default_factory=list, repr=False)
 
     @property
