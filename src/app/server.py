@@ -327,7 +327,7 @@ def _required(secret: CredentialsSecret | None) -> CredentialsSecret:
     return secret
 
 
-def _with_admin(endpoint: Endpoint, username: str, secret: CredentialsSecret) -> Endpoint:
+def _with_admin(endpoint: Endpoint, username: str, secret: CredentialsSecret | None) -> Endpoint:
     """Return the endpoint with a way in for the databases: the backend's own, else the Secret's."""
     if endpoint.admin is not None:
         return endpoint
