@@ -67,11 +67,14 @@ class DelayQueue(Generic[K]):
     def _arm(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = asyncio.get_running_loop().call_at(self._heap[0][0], self._fire)
+        due = self._heap[0][0]
+        self._timer = asyncio.get_running_loop().call_at(due, self._fire, due)
 
-    def _fire(self) -> None:
+    def _fire(self, armed: float) -> None:
         self._timer = None
-        now = asyncio.get_running_loop().time()
+        # a loop may call back up to the resolution of its clock too early: to take its word for
+        # the time that was asked for keeps that from being a timer that is set again and again
+        now = max(armed, asyncio.get_running_loop().time())
         heap = self._heap
         while heap and heap[0][0] <= now:
             due, _, key = heapq.heappop(heap)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hybridpg.controller.delayqueue import SLACK, DelayQueue
-from hybridpg.controller.testing.clock import run_virtual
+from hybridpg.controller.testing.clock import VirtualTimeLoop, run_virtual
 
 pytestmark = pytest.mark.virtual_time
 
@@ -118,6 +118,30 @@ async def test_a_key_that_is_brought_forward_again_and_again_does_not_grow_the_h
     assert len(sink.delays._heap) <= 2 + SLACK
     await asyncio.sleep(30_000)
     assert sink.got == [(10_001, "a")]
+
+
+class Hasty(VirtualTimeLoop):
+    """Calls back four milliseconds too early, as loops with a coarse clock may."""
+
+    timers = 0
+
+    def call_at(self, when, callback, *args, context=None):
+        self.timers += 1
+        assert self.timers < 100, "the timer is set again and again"
+        return super().call_at(when - 0.004, callback, *args, context=context)
+
+
+def test_a_loop_that_calls_back_too_early_is_not_asked_again():
+    async def run() -> list[tuple[float, str]]:
+        sink = Sink()
+        sink.delays.add_after("a", 0.1 + 0.2)
+        sink.delays.add_after("b", 1)
+        await asyncio.sleep(2)
+        return sink.got
+
+    with asyncio.Runner(loop_factory=Hasty) as runner:
+        assert runner.run(run()) == [(0.296, "a"), (0.996, "b")]
+        assert runner.get_loop().timers == 3
 
 
 @settings(max_examples=50, deadline=None)
