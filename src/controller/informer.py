@@ -186,6 +186,8 @@ class Informer:
         while registration in self._registrations:
             await asyncio.sleep(period)
             for count, known in enumerate(self.store.list(), start=1):
+                if registration not in self._registrations:
+                    return
                 obj = self.store.get(known.key)
                 if obj is not None:
                     registration.on_update(obj, obj)

@@ -345,6 +345,22 @@ async def test_a_large_resync_lets_others_run_and_skips_what_went_meanwhile():
     assert len(updates) == 599
 
 
+async def test_a_handler_that_is_removed_during_its_resync_hears_no_more_of_it():
+    informer = make(ScriptedTransport([page(*(obj(f"n{number}") for number in range(600)))]))
+
+    class Leaving(Recorder):
+        def on_update(self, old: KubeObject, new: KubeObject) -> None:
+            super().on_update(old, new)
+            informer.remove_handler(registration)
+
+    recorder = Leaving()
+    registration = informer.add_handler(recorder, resync=10)
+    async with running(informer):
+        await asyncio.sleep(100)
+    updates = [text for text in recorder.seen if text.startswith("update")]
+    assert updates == ["update n0 1->1"]
+
+
 async def test_a_resync_cannot_be_added_to_a_running_informer():
     informer = make(ScriptedTransport())
     async with running(informer):
