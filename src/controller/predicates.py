@@ -37,8 +37,15 @@ Predicate = Callable[[Event], bool]
 
 
 def generation_changed() -> Predicate:
-    """Drop updates that did not touch the spec; adds and deletes pass."""
-    return _on_update(lambda old, new: old.generation != new.generation)
+    """Drop updates that did not touch the spec; adds, deletes and the beginning of one pass.
+
+    Kinds without a generation have no spec: of their updates, nothing else passes.
+    """
+    return _on_update(
+        lambda old, new: (
+            old.generation != new.generation or old.deletion_timestamp != new.deletion_timestamp
+        )
+    )
 
 
 def resource_version_changed() -> Predicate:

@@ -38,7 +38,7 @@ CHANGES = {
     "status only": kube("a", 2),
 }
 PASSES = {
-    "generation": {"generation"},
+    "generation": {"generation", "deletion"},
     "version": set(CHANGES),
     "labels": {"labels"},
     "annotations": {"annotations"},
@@ -52,6 +52,14 @@ def test_a_predicate_passes_what_it_is_named_after_and_nothing_else(name):
     """H20."""
     passed = {change for change, new in CHANGES.items() if ALL[name](Event(OLD, new))}
     assert passed == PASSES[name]
+
+
+def test_the_deletion_of_a_kind_without_generations_is_not_lost():
+    old, new = (
+        kube("a", version, generation=0, **changes)
+        for version, changes in ((1, {}), (2, {"deletionTimestamp": "2026-01-01T00:00:00Z"}))
+    )
+    assert generation_changed()(Event(old, new))
 
 
 @pytest.mark.parametrize("name", ALL)
