@@ -58,7 +58,7 @@ def local_config(home: Path, *namespaces: str, **sections: Any) -> dict[str, Any
 
 @contextmanager
 def real_plane(env: TestEnv, *others: str, **sections: Any) -> Iterator[Plane]:
-    """``hybridpg run`` beside a real kube-apiserver; it also watches ``others`` and a namespace -b."""
+    """``hybridpg run`` beside a real kube-apiserver; it watches ``others`` too and one named -b."""
     install_crds(kubectl_of(env))
     namespace = f"product-{uuid.uuid4().hex[:10]}"
     with home_folder() as home:

@@ -49,7 +49,7 @@ def until(check: Callable[[], T], what: str, seconds: float = WAIT_SECONDS) -> T
         time.sleep(0.05)
 
 
-def hybridpg(*arguments: str, home: Path, timeout: float = START_SECONDS, **variables: str) -> Done:
+def hybridpg(*arguments: str, home: Path, **variables: str) -> Done:
     """Run the command line to its end, away from the user's home."""
     return subprocess.run(
         [sys.executable, "-m", "hybridpg", *arguments],
@@ -58,7 +58,7 @@ def hybridpg(*arguments: str, home: Path, timeout: float = START_SECONDS, **vari
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=timeout,
+        timeout=START_SECONDS,
         check=False,
     )
 

@@ -162,7 +162,7 @@ REFUSED = {
     "value out of range": ({"max_connections": "-5"}, "max_connections"),
 }
 
-FALLBACKS = {
+FALLBACKS: dict[str, tuple[dict[str, Any], str]] = {
     "version that is not offered": ({"version": "99"}, "spec.version: version 99 is not installed"),
     "version that is none": (
         {"version": "newest"},
@@ -324,13 +324,14 @@ def test_what_has_a_substitute_is_said_and_the_server_stays_usable(plane: Plane,
     """H15, H16."""
     spec, words = FALLBACKS[what]
 
+    def said() -> str:
+        message = str(plane.condition("pg/strict", "Synced").get("message", ""))
+        return message if words in message else ""
+
     set_spec(plane, spec)
     try:
-        synced = until(
-            lambda: (c := plane.condition("pg/strict", "Synced")) and words in c["message"] and c,
-            words,
-        )
-        assert "; using " in synced["message"]
+        message = until(said, words)
+        assert "; using " in message
         assert plane.condition("pg/strict")["status"] == "True"
     finally:
         set_spec(plane, {"version": "", "size": {"class": None}})
