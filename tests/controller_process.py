@@ -52,6 +52,8 @@ class Controller:
         self.order: Kill | None = None
         self.writes: list[str] = []
         """The writes of this process, without its events: those are lost without harm."""
+        self.refused = 0
+        """How many of them were based on an object that had changed meanwhile."""
         self.starts = 0
 
     async def __aenter__(self) -> Self:
@@ -98,6 +100,7 @@ class Controller:
         assert self.process is None
         self.order = None
         self.writes = []
+        self.refused = 0
         self.starts += 1
         variables = {k: v for k, v in os.environ.items() if not k.startswith("HYBRIDCLOUD_")}
         paths = [SOURCES, variables.get("PYTHONPATH", "")]
@@ -147,6 +150,7 @@ class Controller:
 
     async def _forward(self, request: web.Request, body: bytes) -> web.Response:
         async with self._upstream_request(request, body) as answer:
+            self.refused += answer.status == web.HTTPConflict.status_code
             headers = {k: v for k, v in answer.headers.items() if k.lower() not in HOP_BY_HOP}
             if "Content-Encoding" in answer.headers:
                 headers["Content-Encoding"] = answer.headers["Content-Encoding"]

@@ -172,8 +172,8 @@ async def test_killed_all_through_the_first_creation_everything_is_made_once(
     while True:
         controller.start()
         kills = controller.starts - 1
-        # seven writes further of about a hundred, on either side in turn
-        order = controller.arm(7, committed=kills % 2 == 1)
+        # five writes further of about a hundred, on either side in turn
+        order = controller.arm(5, committed=kills % 2 == 1)
         if await killed_or_ready(stage, order):
             break
         await witness.look()
@@ -240,10 +240,11 @@ async def test_killed_at_each_write_of_a_reset_the_password_changes_once(
     for kind, name in ((SERVERS, "one"), (DATABASES, "app")):
         application = Application(stage, name)
         async with at_work(application):
-            writes = len(controller.writes)
+            made = len(controller.writes) - controller.refused
             await stage.patch(kind, name, RESET)
             await stage.ready()
-            assert len(controller.writes) - writes == RESET_WRITES
+            made = len(controller.writes) - controller.refused - made
+            assert made == RESET_WRITES, controller.writes
             for committed in (False, True):
                 for write in range(1, RESET_WRITES + 1):
                     before = await history.passwords(name)
@@ -272,8 +273,8 @@ async def test_killed_through_deletions_nothing_is_left_behind_and_nothing_else_
     stage: Stage, controller: Controller, history: History
 ) -> None:
     """H18: deletions asked for while nobody is there complete, by policy, over many kills."""
-    gone = [f"gone-{number}" for number in range(5)]
-    kept = [f"kept-{number}" for number in range(5)]
+    gone = [f"gone-{number}" for number in range(3)]
+    kept = [f"kept-{number}" for number in range(3)]
     await stage.create(
         stage.server("stays", deletionPolicy="Retain"),
         stage.server("goes", deletionPolicy="Delete"),
