@@ -113,6 +113,18 @@ def test_a_manifest_becomes_a_login(plane: Plane, how: tuple[str, ...]):
     assert [line.split()[-1] for line in again.splitlines()] == [verb, verb]
 
 
+def test_a_database_may_come_before_its_server(plane: Plane):
+    """S13: it waits and does not fail."""
+    plane.apply(database("early", "late"))
+    assert "late" in plane.wait_reason("pgdb/early", "ServerNotFound")["message"]
+
+    plane.apply(server("late"))
+    plane.wait_ready("pgdb/early")
+
+    assert plane.logs_in(plane.secret("early-login"))
+    plane.ok("delete", "pgdb/early", "pg/late", "--timeout=60s")
+
+
 def test_one_value_of_the_secret_is_read_by_jsonpath(plane: Plane, app: str):
     uri = plane.ok("get", "secret", f"{app}-login", "-o", "jsonpath={.data.uri}")
     name = plane.ok("get", f"pgdb/{app}", "-o", "jsonpath={.status.binding.name}")
@@ -468,6 +480,37 @@ def test_a_renamed_secret_moves_with_its_password(plane: Plane, app: str):
     assert plane.logs_in(new)
 
 
+def test_a_lost_secret_is_made_anew_and_logs_in(plane: Plane, app: str):
+    """S16: the password is a new one, as nobody knows the old one any more."""
+    lost = plane.secret(f"{app}-login")
+
+    plane.ok("delete", "secret", f"{app}-login")
+    plane.ok("label", f"pgdb/{app}", "look=again")  # else it is seen within half a minute
+    until(lambda: plane.exists(f"secret/{app}-login"), "the Secret")
+    made = until(lambda: working(plane, f"{app}-login"), "a Secret that logs in")
+
+    assert made["password"] != lost["password"]
+    assert not plane.logs_in(lost)
+
+
+def test_an_edited_secret_is_repaired_and_what_is_the_users_stays(plane: Plane, app: str):
+    """S16."""
+    before = plane.secret(f"{app}-login")
+    edit = {"stringData": {"host": "elsewhere.example", "mine": "my own"}}
+
+    plane.ok("patch", "secret", f"{app}-login", "--type=merge", "-p", json.dumps(edit))
+    plane.ok("label", f"pgdb/{app}", "look=again")
+    until(lambda: plane.secret(f"{app}-login")["host"] != "elsewhere.example", "repaired")
+
+    assert plane.secret(f"{app}-login") == before | {"mine": "my own"}
+
+
+def working(plane: Plane, name: str) -> dict[str, str]:
+    """A Secret once it is complete and its password is accepted; empty before."""
+    secret = plane.secret(name)
+    return secret if "uri" in secret and plane.logs_in(secret) else {}
+
+
 # deletion
 
 
@@ -507,6 +550,24 @@ def test_policy_retain_keeps_data_and_secret_for_whoever_adopts_them(plane: Plan
     taken = plane.secret(f"{app}-login")
     assert taken["password"] == kept["password"]
     assert plane.execute(taken, "TABLE kept") == [(42,)]
+
+
+def test_an_object_whose_finalizer_is_taken_off_leaves_its_data_alone(plane: Plane, app: str):
+    """H18: the way out where the controller cannot go on, with nothing cleaned up."""
+    name, external = f"pgdb/{app}", app.replace("-", "_")
+    plane.execute(plane.secret(f"{app}-login"), "CREATE TABLE kept AS SELECT 42 AS value")
+    plane.ok("annotate", name, f"{GROUP}/paused=true")
+    plane.ok("wait", name, "--for=condition=Paused", "--timeout=60s")
+
+    plane.ok("delete", name, "--wait=false")
+    plane.ok("patch", name, "--type=merge", "-p", '{"metadata":{"finalizers":null}}')
+    assert not plane.exists(name)
+    if plane.collects_garbage:
+        until(lambda: not plane.exists(f"secret/{app}-login"), "the Secret is collected")
+
+    plane.apply(annotated(database(app, "shop"), adopt=external))
+    plane.wait_ready(name)
+    assert plane.execute(plane.secret(f"{app}-login"), "TABLE kept") == [(42,)]
 
 
 def test_a_retained_server_is_taken_over_with_its_data(plane: Plane):
