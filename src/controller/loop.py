@@ -12,7 +12,7 @@ import logging
 import secrets
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Final
+from typing import Final, cast
 
 from .delayqueue import DelayQueue
 from .errors import Conflict, ControllerError, ManagerError, NotSynced, QueueClosed, TerminalError
@@ -29,6 +29,11 @@ logger = logging.getLogger(__name__)
 
 SYNC_SECONDS: Final = 120.0
 """A cache that is not complete after that will not be without somebody's help."""
+
+SLICE_SECONDS: Final = 0.002
+SLICE_RUNS: Final = 64
+"""After so long or so many runs a worker lets others have the event loop: a run that waits for
+nothing never does so by itself, and ten workers with a full queue must not stop the watches."""
 
 Scope = Callable[[Request], AbstractContextManager[object]]
 """Entered around each run of a reconcile function: binds log context, opens a span."""
@@ -78,8 +83,9 @@ class Controller:
     ) -> None:
         """Let the events of an informer name keys to look at.
 
-        Workers start when the informer is synced. A handler may read the stores of all informers
-        of the manager: events that come too early for that are mapped again before the start.
+        Workers start when the informer is synced. Handler and predicate may read
+        the stores of all informers of the manager: events that come too early for that are mapped
+        again before the start.
         """
         source = _Source(self._queue.add, handler, predicate)
         self._informers.append(informer)
@@ -125,7 +131,10 @@ class Controller:
             ) from error
 
     async def _work(self) -> None:
-        while True:
+        time = asyncio.get_running_loop().time
+        cancelling = _current().cancelling
+        runs, until = 0, time() + SLICE_SECONDS
+        while not cancelling():  # a reconcile function may have swallowed that
             try:
                 key = await self._queue.get()
             except QueueClosed:
@@ -134,30 +143,35 @@ class Controller:
                 await self._process(key)
             finally:
                 self._queue.done(key)
+            runs += 1
+            if runs == SLICE_RUNS or time() >= until:
+                await asyncio.sleep(0)
+                runs, until = 0, time() + SLICE_SECONDS
 
     async def _process(self, key: ObjectKey) -> None:
         request = Request(
             key, f"{self._run_prefix}-{next(self._runs):x}", self._limiter.failures(key)
         )
-        if self._scope is None:
-            await self._attempt(request)
-        else:
-            with self._scope(request):
+        try:
+            if self._scope is None:
                 await self._attempt(request)
+            else:
+                with self._scope(request):
+                    await self._attempt(request)
+        except Exception as error:  # noqa: BLE001 - the scope is somebody else's code as well
+            self._failed(request, error)
 
     async def _attempt(self, request: Request) -> None:
         try:
-            result = await self._call(request)
+            self._succeeded(request.key, await self._call(request))
         except TerminalError as error:
             logger.error("%s of %s gives up until it changes: %s", self.name, request.key, error)
         except asyncio.CancelledError as error:
-            if _cancelled():
+            if _current().cancelling():  # it is this task, not something it waited for
                 raise
             self._failed(request, error)
         except Exception as error:  # noqa: BLE001 - one key must not stop the others
             self._failed(request, error)
-        else:
-            self._succeeded(request.key, result)
 
     async def _within_timeout(self, request: Request) -> Result | None:
         try:
@@ -169,9 +183,10 @@ class Controller:
             raise
 
     def _succeeded(self, key: ObjectKey, result: Result | None) -> None:
-        self._limiter.forget(key)
+        # a result that is none is a failure, and must not be forgotten with those before
         if result is not None and result.requeue_after is not None:
             self._delays.add_after(key, result.requeue_after)
+        self._limiter.forget(key)
 
     def _failed(self, request: Request, error: BaseException) -> None:
         delay = self._limiter.when(request.key)
@@ -219,9 +234,9 @@ class _Source:
             self._handle(event)
 
     def _handle(self, event: Event) -> None:
-        if self._predicate is not None and not self._predicate(event):
-            return
         try:
+            if self._predicate is not None and not self._predicate(event):
+                return
             for key in self._handler(event):
                 self._add(key)
         except NotSynced:
@@ -230,7 +245,6 @@ class _Source:
             self._early.append(event)
 
 
-def _cancelled() -> bool:
-    """Whether it is this task that is cancelled, not something it waited for."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
+def _current() -> asyncio.Task[object]:
+    # coroutines run in tasks; only a callback of the event loop would find none
+    return cast("asyncio.Task[object]", asyncio.current_task())

@@ -222,6 +222,57 @@ async def test_a_cancellation_that_leaks_out_of_a_reconcile_does_not_kill_the_wo
     assert reconcile.times == [0, 1]
 
 
+async def test_a_worker_whose_cancellation_was_swallowed_takes_no_further_key():
+    taken: list[str] = []
+
+    async def reconcile(request: Request) -> None:
+        taken.append(request.key.name)
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            controller.enqueue(B)
+
+    controller = Controller("test", reconcile)
+    async with running(controller):
+        controller.enqueue(A)
+        await asyncio.sleep(10)
+    assert taken == ["a"]
+    assert asyncio.get_running_loop().time() == 10
+
+
+@pytest.mark.parametrize("rubbish", [True, "later", Result(requeue_after="5")])  # type: ignore[arg-type]
+async def test_a_result_that_is_none_is_a_failure_of_its_key_alone(rubbish, caplog):
+    reconcile = Script(rubbish, rubbish, None)
+    controller = make(reconcile)
+    with caplog.at_level(logging.WARNING):
+        async with running(controller):
+            controller.enqueue(A)
+            await asyncio.sleep(10)
+            controller.enqueue(B)
+            await asyncio.sleep(10)
+    assert reconcile.calls == [(0, "a"), (1, "a"), (3, "a"), (10, "b")]
+    assert "test of ns/a failed, next try in 2 s" in caplog.text
+
+
+async def test_reconciles_that_wait_for_nothing_leave_room_for_others():
+    """Each comes again at once and never gives up the event loop by itself."""
+    runs = 0
+
+    async def reconcile(request: Request) -> Result:
+        nonlocal runs
+        runs += 1
+        assert runs < 10_000, "nobody else gets a turn"
+        return Result(requeue_after=0)
+
+    controller = Controller("test", reconcile, workers=2)
+    async with running(controller):
+        controller.enqueue(A)
+        controller.enqueue(B)
+        for _ in range(10):
+            await asyncio.sleep(0)
+    assert runs > 10
+
+
 async def test_so_many_run_at_a_time_as_there_are_workers():
     reconcile = Script(*[1.0] * 10)
     controller = make(reconcile, workers=3)
@@ -280,6 +331,31 @@ async def test_the_scope_is_entered_around_each_run_and_left_after_a_failure():
         controller.enqueue(A)
         await asyncio.sleep(10)
     assert notes == ["enter ns/a", "leave ns/a"] * 2
+
+
+@pytest.mark.parametrize("place", ["entering", "leaving"])
+async def test_a_scope_that_fails_is_a_failure_of_its_key_alone(place, caplog):
+    broken = {"a"}
+
+    @contextmanager
+    def scope(request: Request) -> Iterator[None]:
+        if place == "entering" and request.key.name in broken:
+            raise ValueError("no span")
+        yield
+        if request.key.name in broken:
+            raise ValueError("no span")
+
+    reconcile = Script()
+    controller = make(reconcile, scope=scope)
+    with caplog.at_level(logging.WARNING):
+        async with running(controller):
+            controller.enqueue(A)
+            controller.enqueue(B)
+            await asyncio.sleep(0.5)
+            broken.clear()
+            await asyncio.sleep(10)
+    assert reconcile.calls[-2:] == [(0, "b"), (1, "a")]
+    assert "test of ns/a failed, next try in 1 s: no span" in caplog.text
 
 
 async def test_workers_start_when_all_sources_are_synced():
@@ -348,6 +424,27 @@ async def test_a_mapping_that_reads_a_store_too_early_is_asked_again_when_it_is_
     async with running(widgets, gadgets, controller):
         await asyncio.sleep(50)
     assert reconcile.calls == [(20, "a"), (20, "b")]
+
+
+async def test_a_predicate_that_reads_a_store_too_early_is_asked_again_as_well():
+    class Slow(ScriptedTransport):
+        async def request(self, *args, **options):
+            await asyncio.sleep(20)
+            return await super().request(*args, **options)
+
+    widgets = Informer(Client(ScriptedTransport([page(obj("a"), obj("b"))])), WIDGETS)
+    gadgets = Informer(Client(Slow([page(obj("a"))])), GADGETS)
+    reconcile = Script()
+    controller = make(reconcile)
+    controller.watch(
+        widgets,
+        handler=enqueue_self(),
+        predicate=lambda event: gadgets.store.get(event.object.key) is not None,
+    )
+    controller.watch(gadgets, handler=enqueue_mapped(lambda _: []))
+    async with running(widgets, gadgets, controller):
+        await asyncio.sleep(50)
+    assert reconcile.calls == [(20, "a")]
 
 
 async def test_a_mapping_that_is_never_ready_is_an_error_of_the_handler(caplog):
