@@ -29,6 +29,12 @@ NAME_PART_PROBLEM: Final = (
     "with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for "
     "validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')"
 )
+QUALIFIED_NAME_PROBLEM: Final = (
+    "a qualified name must consist of alphanumeric characters, '-', '_' or '.', and must start and "
+    "end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used "
+    "for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]') with an optional DNS subdomain "
+    "prefix and '/' (e.g. 'example.com/MyName')"
+)
 LABEL_VALUE_PROBLEM: Final = (
     "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or "
     "'.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  "
@@ -64,7 +70,11 @@ def label_problems(name: str) -> list[str]:
 
 def qualified_name_problems(name: str) -> list[str]:
     """Return what is wrong with the key of a label or annotation, or with a finalizer."""
-    prefix, slash, part = name.rpartition("/")
+    prefix, slash, part = name.partition("/")
+    if not slash:
+        prefix, part = "", name
+    elif "/" in part:
+        return [QUALIFIED_NAME_PROBLEM]
     problems = []
     if slash and not prefix:
         problems.append("prefix part must be non-empty")

@@ -8,13 +8,15 @@ from typing import Final
 
 from ..types import JsonObject
 from ._kinds import Kind
-from ._names import qualified_name_problems
+from ._names import label_value_problems, qualified_name_problems
 from ._status import StatusError, bad_request, shown
 
 Match = Callable[[JsonObject], bool]
 
 _WORD: Final = re.compile(r"\s*(!=|==|=|!|<|>|\(|\)|,|[^\s!=<>(),]+)")
+_SYMBOLS: Final = frozenset({"!=", "==", "=", "<", ">", "(", ")", ","})
 _OPERATORS: Final = {"=", "==", "!=", "in", "notin", "<", ">"}
+_UNESCAPED_COMMA: Final = re.compile(r"(?<!\\),")
 EVERY_KIND: Final = frozenset({"metadata.name", "metadata.namespace"})
 
 
@@ -31,14 +33,14 @@ def label_selector(text: str) -> Match:
 def field_selector(text: str, kind: Kind) -> Match:
     """Parse ``metadata.name=x,involvedObject.uid!=y`` for the fields that a kind supports."""
     rules: list[tuple[str, bool, str]] = []
-    for part in filter(None, text.split(",")):
+    for part in filter(None, _UNESCAPED_COMMA.split(text)):
         found = re.fullmatch(r"(.*?)(!=|==|=)(.*)", part)
         if found is None:
             raise bad_request(f"invalid selector: '{text}'; can't understand '{part}'")
         name, operator, value = found.groups()
         if name not in kind.fields | EVERY_KIND:
             raise _unknown_field(name, kind)
-        rules.append((name, operator != "!=", value))
+        rules.append((name, operator != "!=", re.sub(r"\\(.)", r"\1", value)))
     return lambda obj: all((_dotted(obj, name) == value) is equal for name, equal, value in rules)
 
 
@@ -74,12 +76,16 @@ class _Parser:
     def rules(self) -> list[_Rule]:
         found: list[_Rule] = []
         while self._peek():
+            if self._peek() in _SYMBOLS:
+                raise bad_request(
+                    f"found '{self._peek()}', expected: !, identifier, or 'end of string'"
+                )
             found.append(self._requirement())
             word = self._next()
             if word and word != ",":
                 raise bad_request(f"found '{word}', expected: ',' or 'end of string'")
-            if word == "," and not self._peek():
-                raise bad_request("found '', expected: identifier after ','")
+            if word == "," and (not self._peek() or self._peek() in _SYMBOLS):
+                raise bad_request(f"found '{self._peek()}', expected: identifier after ','")
         return found
 
     def _peek(self) -> str:
@@ -90,44 +96,48 @@ class _Parser:
         self._at += 1
         return word
 
-    def _requirement(self) -> _Rule:
+    def _identifier(self) -> str:
         word = self._next()
-        if word == ",":
-            raise bad_request("found ',', expected: !, identifier, or 'end of string'")
-        if word == "!":
-            missing = self._key(self._next())
+        if not word or word == "!" or word in _SYMBOLS:
+            raise _unreadable(f"found '{word}', expected: identifier")
+        return word
+
+    def _requirement(self) -> _Rule:
+        if self._peek() == "!":
+            self._next()
+            missing = self._key()
             return lambda labels: missing not in labels
-        key = self._key(word)
+        key = self._key()
         if self._peek() in ("", ","):
             return lambda labels: key in labels
         return self._compare(key, self._operator())
 
-    def _key(self, word: str) -> str:
+    def _key(self) -> str:
+        word = self._identifier()
         problems = qualified_name_problems(word)
         if problems:
-            raise bad_request(
-                f"unable to parse requirement: <nil>: Invalid value: {shown(word)}: {problems[0]}"
-            )
+            raise _unreadable(f"<nil>: Invalid value: {shown(word)}: {problems[0]}")
         return word
 
     def _operator(self) -> str:
         operator = self._next()
         if operator not in _OPERATORS:
-            raise bad_request(
-                f"unable to parse requirement: found '{operator}', expected: "
-                "in, notin, =, ==, !=, gt, lt"
-            )
+            raise _unreadable(f"found '{operator}', expected: in, notin, =, ==, !=, gt, lt")
         return operator
 
     def _compare(self, key: str, operator: str) -> _Rule:
         if operator in ("in", "notin"):
             values = self._values()
+            for value in sorted(values):
+                _check_value(key, value)
             if operator == "in":
                 return lambda labels: labels.get(key) in values
             return lambda labels: labels.get(key) not in values
-        value = "" if self._peek() in ("", ",") else self._next()
+        value = "" if self._peek() in ("", ",") else self._identifier()
         if operator in ("<", ">"):
-            return lambda labels: _ordered(labels.get(key), operator, value)
+            bound = _bound(value)
+            return lambda labels: _ordered(labels.get(key), operator, bound)
+        _check_value(key, value)
         if operator == "!=":
             return lambda labels: labels.get(key) != value
         return lambda labels: labels.get(key) == value
@@ -135,27 +145,44 @@ class _Parser:
     def _values(self) -> set[str]:
         word = self._next()
         if word != "(":
-            raise bad_request(f"unable to parse requirement: found '{word}' expected: '('")
+            raise _unreadable(f"found '{word}' expected: '('")
         values: set[str] = set()
         expect_value = True
         while (word := self._next()) != ")":
-            if not word:
-                raise bad_request("unable to parse requirement: found '', expected: ',' or ')'")
             if word == ",":
                 if expect_value:
                     values.add("")
                 expect_value = True
-            else:
+            elif word and expect_value:
                 values.add(word)
                 expect_value = False
+            else:
+                raise _unreadable(f"found '{word}', expected: ',' or ')'")
         if expect_value:
             values.add("")
         return values
 
 
-def _ordered(label: str | None, operator: str, bound: str) -> bool:
+def _unreadable(problem: str) -> StatusError:
+    return bad_request(f"unable to parse requirement: {problem}")
+
+
+def _check_value(key: str, value: str) -> None:
+    for problem in label_value_problems(value):
+        raise _unreadable(f"values[0][{key}]: Invalid value: {shown(value)}: {problem}")
+
+
+def _bound(value: str) -> int:
     try:
-        value, limit = int(label or ""), int(bound)
+        return int(value)
+    except ValueError as error:
+        problem = "for 'Gt', 'Lt' operators, the value must be an integer"
+        raise _unreadable(f"values[0]: Invalid value: {shown(value)}: {problem}") from error
+
+
+def _ordered(label: str | None, operator: str, bound: int) -> bool:
+    try:
+        value = int(label or "")
     except ValueError:
         return False
-    return value < limit if operator == "<" else value > limit
+    return value < bound if operator == "<" else value > bound

@@ -49,10 +49,16 @@ class Api:
         assert status == 201, made
         return made
 
-    async def try_define(self, spec: Json) -> tuple[int, Json]:
-        """Ask for a definition whose ``spec`` has that schema."""
+    async def events(self, path: str, **query: str) -> list[Json]:
+        """Return what a watch of one second sees."""
+        query.setdefault("timeoutSeconds", "1")
+        stream = self.cluster.stream(path, query=(("watch", "true"), *query.items()))
+        return [json.loads(line) async for lines in stream for line in lines]
+
+    async def try_define(self, spec: Json, **more: Any) -> tuple[int, Json]:
+        """Ask for a definition whose ``spec`` has that schema; ``more`` is about its version."""
         schema = {"type": "object", "properties": {"spec": spec}}
-        version = {"name": "v1", "served": True, "storage": True}
+        version = {"name": "v1", "served": True, "storage": True, **more}
         body = {
             "metadata": {"name": "things.example.com"},
             "spec": {
@@ -64,9 +70,9 @@ class Api:
         }
         return await self("POST", DEFINITIONS, body)
 
-    async def define(self, spec: Json) -> str:
+    async def define(self, spec: Json, **more: Any) -> str:
         """Install a definition and return the path of its collection."""
-        status, made = await self.try_define(spec)
+        status, made = await self.try_define(spec, **more)
         assert status == 201, made
         return THINGS
 
