@@ -10,7 +10,7 @@ from ..types import JsonObject
 from . import _meta, _patch
 from ._decode import Decoded, decode_body, decode_json, field_validation, load_yaml, settle
 from ._lists import list_objects
-from ._objects import NAMESPACES, Objects
+from ._objects import NAMESPACES, Objects, check_name
 from ._request import Answer, Call, DeleteOptions
 from ._status import (
     StatusError,
@@ -83,7 +83,7 @@ def _create(objects: Objects, call: Call) -> Answer:
         raise method_not_allowed()
     dry_run = call.dry_run("CreateOptions")
     level = field_validation(call.query, "CreateOptions")
-    decoded = decode_body(call.body, call.headers.get("content-type", ""), kind.resource)
+    decoded = decode_body(call.body, call.headers.get("content-type", ""), kind)
     obj, warnings = settle(decoded, kind, level)
     made = objects.create(kind, target.namespace, kind.store(obj), dry_run=dry_run)
     return Answer(201, kind.show(made), (*warnings, *_finalizer_warnings(obj)))
@@ -102,12 +102,13 @@ def _update(objects: Objects, call: Call) -> Answer:
     kind = call.target.kind
     level = field_validation(call.query, "UpdateOptions")
     dry_run = call.dry_run("UpdateOptions")
-    decoded = decode_body(call.body, call.headers.get("content-type", ""), kind.resource)
+    decoded = decode_body(call.body, call.headers.get("content-type", ""), kind)
     obj, warnings = settle(decoded, kind, level)
     if call.target.subresource == "finalize":
         return _finalize(objects, call, obj)
     missing = objects.storage.get(kind.stored_as, call.target.key) is None
     if missing and kind.create_on_update and not call.target.subresource:
+        check_name(obj, call.target.key)
         made = objects.create(kind, call.target.namespace, kind.store(obj), dry_run=dry_run)
         return Answer(201, kind.show(made), tuple(warnings))
     updated = objects.update(
@@ -169,17 +170,14 @@ def _patch_body(body: bytes | None, duplicates: list[str]) -> Any:
 def _changed(merged: Decoded, call: Call, level: str, warnings: list[str]) -> JsonObject:
     kind = call.target.kind
     if not isinstance(merged.obj, dict):
-        raise bad_request(
-            "error decoding patch: json: cannot unmarshal array into Go value of type "
-            "map[string]interface {}"
-        )
+        raise _patch.unreadable(merged.obj, "map[string]interface {}")
     if not _meta.name_of(merged.obj):
         raise bad_request(
             f"the name of the object ({call.target.name} based on URL) was undeterminable: name "
             "must be provided"
         )
     obj, problems = settle(merged, kind, level, patch=True)
-    warnings += problems
+    warnings += [*problems, *_finalizer_warnings(obj)]
     return kind.store(obj)
 
 
@@ -239,11 +237,8 @@ def _manifest(call: Call) -> JsonObject:
     name = _meta.name_of(manifest)
     if not name:
         manifest["metadata"] = {**(manifest.get("metadata") or {}), "name": call.target.name}
-    elif name != call.target.name:
-        raise bad_request(
-            f"the name of the object ({name}) does not match the name on the URL "
-            f"({call.target.name})"
-        )
+    else:
+        check_name(manifest, call.target.key)
     return manifest
 
 

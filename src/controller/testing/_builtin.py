@@ -183,6 +183,7 @@ def _core() -> tuple[Kind, ...]:
             short_names=("cm",),
             columns=_columns("Data"),
             cells=_rules.config_map_cells,
+            prepare=_rules.prepare_config_map,
             check=_rules.check_config_map,
         ),
     )

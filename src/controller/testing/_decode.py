@@ -11,7 +11,7 @@ from ..types import JsonObject, Resource
 from . import _meta, _protobuf
 from ._kinds import Kind
 from ._prune import prune
-from ._schema import validate
+from ._schema import type_name, validate
 from ._status import (
     Cause,
     StatusError,
@@ -51,7 +51,7 @@ def field_validation(query: Mapping[str, str], options: str) -> str:
     return level
 
 
-def decode_body(body: bytes | None, content_type: str, resource: Resource) -> Decoded:
+def decode_body(body: bytes | None, content_type: str, kind: Kind) -> Decoded:
     """Decode the object of a create or update.
 
     Errors: 415 for a media type that is not spoken, 400 for what does not parse.
@@ -60,6 +60,8 @@ def decode_body(body: bytes | None, content_type: str, resource: Resource) -> De
     if media not in BODY_TYPES:
         raise unsupported_media(BODY_TYPES)
     duplicates: list[str] = []
+    unrecognized = f"the object provided is unrecognized (must be of type {kind.resource.kind}): "
+    received = (body or b"<empty>").decode(errors="replace")
     try:
         if media == _protobuf.MEDIA:
             value = _protobuf.decode(body or b"")
@@ -68,16 +70,14 @@ def decode_body(body: bytes | None, content_type: str, resource: Resource) -> De
         else:
             value = decode_json(body or b"", duplicates)
     except ValueError as error:
-        received = (body or b"<empty>").decode(errors="replace")
         raise bad_request(
-            f"the object provided is unrecognized (must be of type {resource.kind}): couldn't get "
-            f"version/kind; json parse error: {error} ({received[:64]})"
+            f"{unrecognized}couldn't get version/kind; json parse error: {error} ({received[:64]})"
         ) from error
     if not isinstance(value, dict):
-        raise bad_request(
-            f"the object provided is unrecognized (must be of type {resource.kind}): couldn't get "
-            "version/kind; json parse error: json: cannot unmarshal array into Go value"
-        )
+        problem = f"json: cannot unmarshal {type_name(value)} into Go value"
+        raise bad_request(f"{unrecognized}couldn't get version/kind; json parse error: {problem}")
+    if kind.custom and not value.get("kind"):
+        raise bad_request(f"{unrecognized}Object 'Kind' is missing in '{received}'")
     return Decoded(value, duplicates)
 
 
@@ -107,7 +107,12 @@ def decode_json(body: bytes, duplicates: list[str]) -> Any:
             built.twice = tuple(sorted({name for name in names if names.count(name) > 1}))
         return built
 
-    value = json.loads(body, object_pairs_hook=build, parse_float=_number)
+    try:
+        value = json.loads(body, object_pairs_hook=build, parse_float=_number)
+    except json.JSONDecodeError as error:
+        if error.doc[error.pos :].strip() in ("", "{", "["):
+            raise ValueError("unexpected end of JSON input") from error
+        raise
     return _plain(value, "", duplicates)
 
 
@@ -138,18 +143,31 @@ def settle(
     obj = decoded.obj
     _check_type_meta(obj, kind, patch=patch)
     problems = [f'duplicate field "{path}"' for path in decoded.duplicates]
-    meta_lost = _settle_metadata(obj, kind.resource)
+    try:
+        _check_go_types(obj, kind)
+    except _Mistyped as error:
+        raise _refused(obj, kind.resource, str(error), patch=patch) from error
+    meta_lost = prune(obj["metadata"], _meta.SCHEMA, root=False)
     if kind.schema is not None:
-        if not kind.custom:
-            _check_types(obj, kind.schema, kind.resource, kind.resource.kind)
         problems += [f'unknown field "{path}"' for path in prune(obj, kind.schema)]
     problems += [f'unknown field "metadata.{path}"' for path in meta_lost]
     if level == STRICT and problems:
         problem = f"strict decoding error: {', '.join(problems)}"
-        if patch:
-            raise invalid("", "", "", [invalid_value("patch", shown(obj), problem)])
-        raise _unhandled(kind.resource, problem)
+        raise _refused(obj, kind.resource, problem, patch=patch)
     return obj, problems if level == WARN else []
+
+
+class _Mistyped(Exception):
+    """A field has a type that the server's own structs cannot hold."""
+
+
+def _refused(obj: JsonObject, resource: Resource, problem: str, *, patch: bool) -> StatusError:
+    if patch:
+        return invalid("", "", "", [invalid_value("patch", shown(obj), problem)])
+    kind = resource.kind
+    return bad_request(
+        f'{kind} in version "{resource.version}" cannot be handled as a {kind}: {problem}'
+    )
 
 
 def _check_type_meta(obj: JsonObject, kind: Kind, *, patch: bool) -> None:
@@ -173,46 +191,39 @@ def _check_type_meta(obj: JsonObject, kind: Kind, *, patch: bool) -> None:
     obj["apiVersion"], obj["kind"] = version, name
 
 
-def _settle_metadata(obj: JsonObject, resource: Resource) -> list[str]:
-    meta = obj.get("metadata")
-    if meta is None:
-        obj["metadata"] = meta = {}
-    if not isinstance(meta, dict):
-        raise _mistyped(resource, resource.kind, "metadata", "string", "v1.ObjectMeta")
-    _check_types(meta, _meta.SCHEMA, resource, "ObjectMeta")
-    return prune(meta, _meta.SCHEMA, root=False)
+def _check_go_types(obj: JsonObject, kind: Kind) -> None:
+    """Check what is decoded before any schema: metadata, and all of a built-in kind."""
+    if obj.get("metadata") is None:
+        obj["metadata"] = {}
+    if not isinstance(obj["metadata"], dict):
+        where = f"{kind.resource.kind}.metadata"
+        raise _Mistyped(_cannot(type_name(obj["metadata"]), where, "v1.ObjectMeta"))
+    _check_types(obj["metadata"], _meta.SCHEMA, "ObjectMeta")
+    if kind.schema is not None and not kind.custom:
+        _check_types(obj, kind.schema, kind.resource.kind)
 
 
-def _check_types(value: JsonObject, schema: JsonObject, resource: Resource, where: str) -> None:
+def _check_types(value: JsonObject, schema: JsonObject, where: str) -> None:
     for cause in validate(value, schema):
         if cause.reason == "FieldValueTypeInvalid" and '"null"' not in cause.message:
-            _raise_mistyped(cause, resource, where)
+            _raise_mistyped(cause, where)
 
 
-def _raise_mistyped(cause: Cause, resource: Resource, where: str) -> None:
+def _raise_mistyped(cause: Cause, where: str) -> None:
     found = cause.message.split('"')[1]
     wanted = cause.message.split(" must be of type ")[1].split(":")[0]
-    if " " in found or wanted not in ("string", "integer", "boolean", "array", "object", "number"):
-        return
+    if wanted not in ("string", "integer", "boolean", "array", "object"):
+        return  # a format: only a schema of a definition checks it
     path = cause.field.rpartition(".")[0] if _is_map_entry(cause.field) else cause.field
-    raise _mistyped(
-        resource, where, path, _GO_VALUES.get(found, found), _GO_TYPES.get(wanted, wanted)
+    raise _Mistyped(
+        _cannot(_GO_VALUES.get(found, found), f"{where}.{path}", _GO_TYPES.get(wanted, wanted))
     )
 
 
 def _is_map_entry(path: str) -> bool:
-    return path.split(".")[0] in ("labels", "annotations", "data", "stringData", "binaryData")
+    first, dot, _ = path.partition(".")
+    return bool(dot) and first in ("labels", "annotations", "data", "stringData", "binaryData")
 
 
-def _mistyped(resource: Resource, where: str, path: str, found: str, wanted: str) -> StatusError:
-    return _unhandled(
-        resource,
-        f"json: cannot unmarshal {found} into Go struct field {where}.{path} of type {wanted}",
-    )
-
-
-def _unhandled(resource: Resource, problem: str) -> StatusError:
-    kind = resource.kind
-    return bad_request(
-        f'{kind} in version "{resource.version}" cannot be handled as a {kind}: {problem}'
-    )
+def _cannot(found: str, where: str, wanted: str) -> str:
+    return f"json: cannot unmarshal {found} into Go struct field {where} of type {wanted}"

@@ -19,6 +19,7 @@ SUFFIX_LENGTH: Final = 5
 GENERATED_LIMIT: Final = 63 - SUFFIX_LENGTH
 FOREGROUND: Final = "foregroundDeletion"
 ORPHAN: Final = "orphan"
+IMMUTABLE: Final = "field is immutable"
 ANNOTATIONS_LIMIT: Final = 256 * 1024
 
 SCHEMA: Final[JsonObject] = {
@@ -138,8 +139,16 @@ def metadata_causes(
     causes += _finalizer_causes(meta, old)
     causes += _owner_causes(meta)
     if old is not None and meta["uid"] != old["metadata"]["uid"]:
-        causes.append(invalid_value("metadata.uid", meta["uid"], "field is immutable"))
+        causes.append(invalid_value("metadata.uid", meta["uid"], IMMUTABLE))
     return causes
+
+
+def deletion_causes(obj: JsonObject, old: JsonObject) -> list[Cause]:
+    """Return the complaint about an update that would begin a deletion."""
+    wanted = (obj.get("metadata") or {}).get("deletionTimestamp")
+    if not wanted or old["metadata"].get("deletionTimestamp"):
+        return []
+    return [invalid_value("metadata.deletionTimestamp", wanted, IMMUTABLE)]
 
 
 def _name_causes(meta: JsonObject, problems: Callable[[str], list[str]]) -> list[Cause]:
@@ -186,13 +195,18 @@ def _finalizer_causes(meta: JsonObject, old: JsonObject | None) -> list[Cause]:
     return causes
 
 
+_OWNER_FIELDS: Final = {"apiVersion": "version ", "kind": "", "name": "", "uid": ""}
+"""What an owner reference must name, and how the server begins its complaint."""
+
+
 def _owner_causes(meta: JsonObject) -> list[Cause]:
     causes: list[Cause] = []
     path = "metadata.ownerReferences"
     controllers = []
     for reference in meta.get("ownerReferences") or ():
-        empty = (name for name in ("apiVersion", "kind", "name", "uid") if not reference.get(name))
-        causes += [invalid_value(f"{path}.{name}", "", "must not be empty") for name in empty]
+        for name, subject in _OWNER_FIELDS.items():
+            if not reference.get(name):
+                causes.append(invalid_value(f"{path}.{name}", "", f"{subject}must not be empty"))
         if reference.get("controller"):
             controllers.append(reference)
     if len(controllers) > 1:
@@ -200,7 +214,7 @@ def _owner_causes(meta: JsonObject) -> list[Cause]:
             "Only one reference can have Controller set to true. Found "
             f'"true" in references for {_named(controllers[0])} and {_named(controllers[1])}'
         )
-        causes.append(Cause(path, f"Invalid value: {problem}"))
+        causes.append(invalid_value(path, meta["ownerReferences"], problem))
     return causes
 
 

@@ -6,7 +6,7 @@ Everything here works on stored objects, is synchronous, and either writes once 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ..types import JsonObject, ObjectKey
@@ -87,9 +87,10 @@ class Objects:
         old = self.get(kind, key)
         obj = change(copy(old))
         self._check_identity(kind, key, obj, old, patch=patch)
+        causes = [] if subresource else _meta.deletion_causes(obj, old)
         _meta.stamp_update(obj, old)
         obj = _isolated(kind, obj, old, subresource)
-        self._complete(kind, obj, old)
+        self._complete(kind, obj, old, causes)
         if obj == old:
             return old
         if _counts(kind, obj, old):
@@ -152,11 +153,7 @@ class Objects:
         self, kind: Kind, key: ObjectKey, obj: JsonObject, old: JsonObject, *, patch: bool
     ) -> None:
         meta = obj["metadata"]
-        if meta.get("name", key.name) != key.name:
-            raise bad_request(
-                f"the name of the object ({meta['name']}) does not match the name on the URL "
-                f"({key.name})"
-            )
+        check_name(obj, key)
         if meta.get("namespace", key.namespace) != key.namespace:
             raise bad_request(
                 "the namespace of the provided object does not match the namespace sent on the "
@@ -188,12 +185,14 @@ class Objects:
         if version and version != old["metadata"]["resourceVersion"]:
             raise modified(kind.resource, key.name)
 
-    def _complete(self, kind: Kind, obj: JsonObject, old: JsonObject | None) -> None:
+    def _complete(
+        self, kind: Kind, obj: JsonObject, old: JsonObject | None, known: Sequence[Cause] = ()
+    ) -> None:
         """Default, normalise and validate an object that is about to be stored."""
         if kind.custom and kind.schema is not None:
             fill_defaults(obj, kind.schema)
         kind.prepare(obj, old)
-        causes = _meta.metadata_causes(obj, old, _name_rule(kind))
+        causes = [*known, *_meta.metadata_causes(obj, old, _name_rule(kind))]
         if kind.custom and kind.schema is not None:
             causes += _schema_causes(kind, obj, old)
         causes += kind.check(obj, old)
@@ -219,6 +218,15 @@ class Objects:
             else:
                 kind.begin_delete(obj)
         return obj
+
+
+def check_name(obj: JsonObject, key: ObjectKey) -> None:
+    """Refuse an object whose name is another one than that on the URL."""
+    name = obj["metadata"].get("name", key.name)
+    if name != key.name:
+        raise bad_request(
+            f"the name of the object ({name}) does not match the name on the URL ({key.name})"
+        )
 
 
 def _renamed(obj: JsonObject) -> JsonObject:

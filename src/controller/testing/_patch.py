@@ -20,6 +20,7 @@ APPLY: Final = "application/apply-patch+yaml"
 _MERGE_KEYS: Final = {"ownerReferences": "uid"}
 """Lists of the built-in kinds that a strategic merge patch merges by a key."""
 _MERGED_SETS: Final = frozenset({"finalizers"})
+_GO_NAMES: Final = {dict: "object", list: "array", str: "string", bool: "bool"}
 _DIRECTIVES: Final = ("$patch", "$setElementOrder/", "$deleteFromPrimitiveList/", "$retainKeys")
 
 
@@ -125,17 +126,24 @@ def json_patch(target: Any, operations: Any) -> Any:
     Errors: 422 for an operation that fails, a failed test included; 400 for what is no patch.
     """
     if not isinstance(operations, list):
-        raise bad_request(
-            "error decoding patch: json: cannot unmarshal object into Go value of type "
-            "[]handlers.jsonPatchOp"
-        )
+        raise unreadable(operations, "[]handlers.jsonPatchOp")
     root = {"": target}
     for operation in operations:
+        if not isinstance(operation, dict):
+            raise unreadable(operation, "handlers.jsonPatchOp")
         try:
             _operate(root, operation)
         except (KeyError, IndexError, ValueError, TypeError) as error:
             raise refused() from error
     return root[""]
+
+
+def unreadable(value: Any, wanted: str) -> StatusError:
+    """400 for a patch of the wrong type."""
+    found = _GO_NAMES.get(type(value), "number")
+    return bad_request(
+        f"error decoding patch: json: cannot unmarshal {found} into Go value of type {wanted}"
+    )
 
 
 def refused() -> StatusError:
@@ -148,7 +156,8 @@ def _operate(root: JsonObject, operation: JsonObject) -> None:
     name, path = operation["op"], operation["path"]
     if name in ("copy", "move"):
         source, at = _resolve(root, operation["from"])
-        value = source[_index(source, at)]
+        # what an object lacks is copied as null, but cannot be moved
+        value = source.get(at) if isinstance(source, dict) else source[_index(source, at)]
         if name == "move":
             _remove(source, at)
         # resolved last: resolving makes fresh copies of the containers on the way
@@ -160,15 +169,17 @@ def _operate(root: JsonObject, operation: JsonObject) -> None:
     elif name == "remove":
         _remove(parent, last)
     elif name == "add":
-        _add(parent, last, operation["value"])
+        _add(parent, last, operation.get("value"))
     elif name == "replace":
-        _replace(parent, last, operation["value"])
+        _replace(parent, last, operation.get("value"))
     else:
         raise ValueError(name)
 
 
 def _resolve(root: JsonObject, path: str) -> tuple[Any, str]:
     """Return the container of a path and the last step; the containers are fresh copies."""
+    if not path.startswith("/"):
+        raise ValueError(path)
     steps = [step.replace("~1", "/").replace("~0", "~") for step in path.split("/")]
     parent: Any = root
     for step in steps[:-1]:

@@ -59,7 +59,7 @@ def fill_defaults(value: Any, schema: JsonObject) -> None:
         additional = schema.get("additionalProperties")
         if isinstance(additional, dict):
             for key in value.keys() - properties.keys():
-                fill_defaults(value[key], additional)
+                _fill_field(value, key, additional)
 
 
 def _fill_field(value: JsonObject, key: str, schema: JsonObject) -> None:

@@ -14,7 +14,8 @@ from ._status import Cause, bad_request, forbidden_value, invalid_value
 
 Age = Callable[[str], str]
 
-MICRO_TIME: Final = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?(Z|[+-]\d{2}:\d{2})")
+MICRO_TIME: Final = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d+(Z|[+-]\d{2}:\d{2})")
+"""A time with a fraction of a second: leases refuse one without."""
 IMMUTABLE: Final = "field is immutable when `immutable` is set"
 
 
@@ -45,11 +46,11 @@ def prepare_secret(obj: JsonObject, old: JsonObject | None) -> None:
 
     Errors: 400 for data that is not base64, as for any other malformed field.
     """
-    data = dict(obj.get("data") or {})
+    data = {key: value or "" for key, value in (obj.get("data") or {}).items()}
     for value in data.values():
         _check_base64(value, "Secret")
     for key, text in (obj.pop("stringData", None) or {}).items():
-        data[key] = base64.b64encode(text.encode()).decode()
+        data[key] = base64.b64encode((text or "").encode()).decode()
     obj.pop("data", None)
     if data:
         obj["data"] = data
@@ -79,6 +80,13 @@ def check_secret(obj: JsonObject, old: JsonObject | None) -> Sequence[Cause]:
             causes.append(invalid_value("type", obj["type"], "field is immutable"))
         causes += _immutable_causes(obj, old, ("data",))
     return causes
+
+
+def prepare_config_map(obj: JsonObject, old: JsonObject | None) -> None:
+    """Turn nulls among the values into empty ones."""
+    for name in ("data", "binaryData"):
+        if obj.get(name):
+            obj[name] = {key: value or "" for key, value in obj[name].items()}
 
 
 def check_config_map(obj: JsonObject, old: JsonObject | None) -> Sequence[Cause]:

@@ -118,14 +118,14 @@ def _compiled(pattern: str) -> re.Pattern[str]:
 def _number(value: float, schema: JsonObject, path: str) -> Iterator[Cause]:
     low, high, step = schema.get("minimum"), schema.get("maximum"), schema.get("multipleOf")
     below, above = schema.get("exclusiveMinimum"), schema.get("exclusiveMaximum")
+    if step and value % step:
+        yield invalid_value(path, value, f"{path} in body should be a multiple of {step}")
     if low is not None and (value <= low if below else value < low):
         bound = "greater than" if below else "greater than or equal to"
         yield invalid_value(path, value, f"{path} in body should be {bound} {low}")
     if high is not None and (value >= high if above else value > high):
         bound = "less than" if above else "less than or equal to"
         yield invalid_value(path, value, f"{path} in body should be {bound} {high}")
-    if step and value % step:
-        yield invalid_value(path, value, f"{path} in body should be a multiple of {step}")
 
 
 def _array(value: list[Any], schema: JsonObject, path: str, old: Any) -> list[Cause]:
@@ -154,7 +154,8 @@ def _correlated(old: Any, item: Any, at: int, schema: JsonObject) -> Any:
 def _count(size: int, schema: JsonObject, path: str, what: str, unit: str) -> Iterator[Cause]:
     least, most = schema.get(f"min{what}"), schema.get(f"max{what}")
     if most is not None and size > most:
-        yield Cause(path, f"Too many: {size}: must have at most {most} items")
+        plural = "" if most == 1 else "s"
+        yield Cause(path, f"Too many: {size}: must have at most {most} item{plural}")
     if least is not None and size < least:
         yield invalid_value(path, size, f"{path} in body should have at least {least} {unit}")
 
@@ -196,8 +197,9 @@ def _object(value: JsonObject, schema: JsonObject, path: str, old: Any) -> list[
 def _junctions(value: Any, schema: JsonObject, path: str) -> Iterator[Cause]:
     every = [validate(value, branch, path) for branch in schema.get("allOf") or ()]
     yield from (cause for causes in every for cause in causes)
-    if every and not any(not causes for causes in every):
-        yield _junction(path, "must validate all the schemas (allOf). None validated")
+    if any(every):
+        none = ". None validated" if all(every) else ""
+        yield _junction(path, f"must validate all the schemas (allOf){none}")
     if not schema.get(INT_OR_STRING):
         yield from _any_of(value, schema.get("anyOf") or (), path)
     yield from _one_of(value, schema.get("oneOf") or (), path)

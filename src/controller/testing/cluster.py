@@ -240,7 +240,7 @@ class FakeCluster:
     def _target(self, path: str) -> Target:
         found = target_of(path, self._objects.registry)
         if found is None:
-            raise StatusError(404, "NotFound", "the server could not find the requested resource")
+            raise _nothing_there()
         return found[0]
 
     def _answer(
@@ -252,10 +252,17 @@ class FakeCluster:
             if found is not None:
                 return found
         target = target_of(path, registry)
+        if target is None and path.startswith("/api/"):
+            raise _nothing_there()
         if target is None:
             return Answer(404, "404 page not found\n")
         call = Call(method, target[0], dict(query), names, body)
         return _answers.tabled(_api.handle(self._objects, call), call, self._now())
+
+
+def _nothing_there() -> StatusError:
+    message = "the server could not find the requested resource"
+    return StatusError(404, "NotFound", message, {})
 
 
 def _lower(headers: Headers) -> dict[str, str]:
