@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -67,6 +67,8 @@ class Manager:
         # empty before the start and after the stop
         self._tasks = TaskSet()
         self._started = False
+        # ends a start that waits for caches; of ``run`` only
+        self._stop = asyncio.Event()
 
     @property
     def events(self) -> EventSink:
@@ -127,13 +129,21 @@ class Manager:
             raise ManagerError(f"manager {self.name} has a runnable {name!r} already")
         self._runnables[name] = runnable
 
-    async def run(self, stop: asyncio.Event) -> None:
+    async def run(
+        self, stop: asyncio.Event, *, on_started: Callable[[], None] | None = None
+    ) -> None:
         """Start everything, and stop it when ``stop`` is set; cancelling stops it without grace.
+
+        A stop also ends a start that still waits for caches. ``on_started`` is called when they
+        are complete.
 
         Errors: :class:`~.errors.ManagerError` if a part died, could not start or did not stop in
         time; it names the part.
         """
+        self._stop = stop
         async with self:
+            if on_started is not None and not stop.is_set():
+                on_started()
             await self.wait(stop)
 
     async def wait(self, stop: asyncio.Event) -> None:
@@ -156,7 +166,7 @@ class Manager:
         try:
             await self._start()
         except BaseException:
-            await self._halt()
+            await self._finish()
             raise
         return self
 
@@ -176,7 +186,7 @@ class Manager:
             if not isinstance(error, asyncio.CancelledError):
                 late = await self._drain()
         finally:
-            await self._halt()
+            await self._finish()
         if error is not None:
             return
         if failure is not None:
@@ -190,6 +200,8 @@ class Manager:
         for informer in self._informers.values():
             tasks.start(_unique(tasks, f"informer {informer.resource}"), informer.run())
         await self._wait_synced()
+        if self._stop.is_set():
+            return
         for name, controller in self._controllers.items():
             tasks.start(f"controller {name}", controller.run())
         for name, runnable in self._runnables.items():
@@ -203,7 +215,7 @@ class Manager:
 
         try:
             async with asyncio.timeout(self._sync_timeout):
-                await _either(all_synced(), self._tasks.died())
+                await _either(all_synced(), self._tasks.died(), self._stop.wait())
         except TimeoutError as error:
             missing = [str(each.resource) for each in self._informers.values() if not each.synced]
             raise ManagerError(
@@ -227,6 +239,19 @@ class Manager:
             for stop in stops:
                 stop.cancel()
         return [stops[stop] for stop in late]
+
+    async def _finish(self) -> None:
+        """Stop what still runs; who is cancelled meanwhile does not leave anything behind."""
+        halt = asyncio.create_task(self._halt(), name=f"halt {self.name}")
+        cancelled: asyncio.CancelledError | None = None
+        while not halt.done():
+            try:
+                await asyncio.wait([halt])
+            except asyncio.CancelledError as error:
+                cancelled = error
+        halt.result()
+        if cancelled is not None:
+            raise cancelled
 
     async def _halt(self) -> None:
         """Stop what still runs, in order."""

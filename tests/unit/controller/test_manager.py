@@ -24,7 +24,7 @@ from hybridpg.controller.errors import ManagerError
 from hybridpg.controller.handlers import enqueue_self
 from hybridpg.controller.manager import Manager
 from hybridpg.controller.reconcile import Request
-from hybridpg.controller.types import ObjectReference
+from hybridpg.controller.types import ObjectKey, ObjectReference
 
 pytestmark = pytest.mark.virtual_time
 
@@ -176,6 +176,93 @@ async def test_caches_that_do_not_fill_end_the_start_and_are_named():
         await run_for(manager, 1000)
     assert now() == 60
     assert transport.closed
+
+
+class Silent(ScriptedTransport):
+    """An API server that takes requests and never answers; ``answers`` are the exceptions."""
+
+    answers: tuple[str, ...] = ()
+
+    async def request(self, method, *args, **options):
+        if method not in self.answers:
+            await forever()
+        return await super().request(method, *args, **options)
+
+
+async def test_a_stop_ends_a_start_that_waits_for_a_silent_api_server():
+    transport = Silent()
+    manager = make(transport)
+    started: list[str] = []
+
+    async def runnable() -> None:
+        started.append("runnable")
+
+    manager.informer(WIDGETS)
+    manager.controller("widgets", idle)
+    manager.add("sweep", runnable)
+    stop = asyncio.Event()
+    asyncio.get_running_loop().call_later(3, stop.set)
+    await manager.run(stop, on_started=lambda: started.append("manager"))
+    assert now() == 3
+    assert started == []
+    assert transport.closed
+
+
+async def test_a_manager_says_when_it_has_started():
+    transport = ScriptedTransport([page(obj("a"))])
+    manager = make(transport)
+    informer = manager.informer(WIDGETS)
+    stop = asyncio.Event()
+    synced: list[bool] = []
+
+    def started() -> None:
+        synced.append(informer.synced)
+        stop.set()
+
+    await manager.run(stop, on_started=started)
+    assert synced == [True]
+
+
+async def test_a_stop_is_bounded_while_the_api_server_answers_nothing_any_more():
+    transport = Silent([page(obj("a"))])
+    transport.answers = ("GET",)
+    manager = make(transport, grace=5)
+
+    async def reconcile(request: Request) -> None:
+        manager.events.event(ABOUT, "Normal", "Begun", "x")
+        await manager.client.get(WIDGETS, request.key, subresource="status")
+
+    controller = manager.controller("widgets", reconcile)
+    controller.watch(manager.informer(WIDGETS), handler=enqueue_self())
+    stop = asyncio.Event()
+    task = asyncio.create_task(manager.run(stop))
+    await asyncio.sleep(10)
+    transport.answers = ()
+    controller.enqueue(ObjectKey("ns", "a"))
+    await asyncio.sleep(10)
+    stop.set()
+    await asyncio.wait([task])
+    assert now() - 20 < 8
+    assert isinstance(task.exception(), ManagerError)
+    assert transport.closed
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_whoever_is_cancelled_again_and_again_leaves_nothing_behind():
+    transport = Silent()
+    transport.answers = ("GET",)
+    manager = make(transport)
+    manager.informer(WIDGETS)
+    task = asyncio.create_task(manager.run(asyncio.Event()))
+    await asyncio.sleep(10)
+    manager.events.event(ABOUT, "Normal", "Stopped", "keeps the recorder busy")
+    for _ in range(3):
+        task.cancel()
+        await asyncio.sleep(0.1)
+    await asyncio.wait([task])
+    assert task.cancelled()
+    assert transport.closed
+    assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
 async def test_a_stop_lets_reconciles_finish_and_then_ends_the_watches():
