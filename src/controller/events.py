@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import re
 import socket
 from collections import OrderedDict
 from collections.abc import Callable
@@ -50,6 +51,8 @@ WRITE_TRIES: Final = 12
 WRITE_PAUSE: Final = 10.0
 """Twelve tries ten seconds apart outlast the restart of an API server."""
 
+_NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+_NO_NAME: Final = re.compile(r"[^a-z0-9]+")
 _Key = tuple[ObjectReference, str, str, str]
 
 
@@ -160,6 +163,10 @@ class EventRecorder:
             except ApiError as error:
                 logger.warning("event %s is dropped: %s", series.name, error)
                 return
+            except (ValueError, TypeError) as error:
+                # what was given is no namespace, no name or no text: it never can be written
+                logger.warning("event %r is dropped: %s", series.name, error)
+                return
             except ControllerError as error:
                 if attempt == WRITE_TRIES:
                     logger.warning("event %s is dropped: %s", series.name, error)
@@ -244,7 +251,9 @@ class EventRecorder:
         # rising within this process, and told apart from those of other replicas
         self._stamp = max(self._stamp + 1, int(moment.timestamp() * 1e6))
         suffix = f".{self._stamp:x}{self._replica:04x}"
-        return about.name[: NAME_LIMIT - len(suffix)].rstrip(".-") + suffix
+        # names of roles, for example, hold colons, which those of events must not
+        name = about.name if _NAME.fullmatch(about.name) else _NO_NAME.sub("-", about.name.lower())
+        return (name[: NAME_LIMIT - len(suffix)].strip(".-") or "object") + suffix
 
 
 def _namespace(about: ObjectReference) -> str:
@@ -256,7 +265,7 @@ def _micro_time(moment: datetime) -> str:
 
 
 def _cut(message: str) -> str:
-    raw = message.encode()
-    return (
-        message if len(raw) <= NOTE_LIMIT else raw[: NOTE_LIMIT - 3].decode(errors="ignore") + "…"
-    )
+    raw = message.encode(errors="replace")  # output of programs may hold what is no text
+    if len(raw) <= NOTE_LIMIT:
+        return raw.decode()
+    return raw[: NOTE_LIMIT - 3].decode(errors="ignore") + "…"

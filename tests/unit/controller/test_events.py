@@ -289,3 +289,56 @@ async def test_a_cut_name_is_still_a_name():
         recorder.event(about("a" * 230 + "." * 20), "Normal", "R", "m")
         await recorder.flush()
     assert ".." not in transport.calls[0].body["metadata"]["name"]
+
+
+@pytest.mark.parametrize(
+    ("name", "begin"),
+    [
+        ("system:node-proxier", "system-node-proxier."),
+        ("Admin:Read_Only", "admin-read-only."),
+        ("x..y", "x-y."),
+        (":", "object."),
+        ("ok-1.example.org", "ok-1.example.org."),
+    ],
+)
+async def test_an_object_whose_name_is_none_for_an_event_gets_events_all_the_same(name, begin):
+    transport = ScriptedTransport()
+    async with recording(transport) as recorder:
+        recorder.event(about(name), "Normal", "R", "m")
+        await recorder.flush()
+    (call,) = transport.calls
+    made = call.body["metadata"]["name"]
+    assert made.startswith(begin)
+    assert made.removeprefix(begin).isalnum()
+    assert call.body["regarding"]["name"] == name
+
+
+async def test_a_message_that_is_no_text_is_recorded_as_far_as_it_is():
+    transport = ScriptedTransport()
+    async with recording(transport) as recorder:
+        recorder.event(
+            ABOUT, "Warning", "Failed", b"caf\xe9 closed".decode(errors="surrogateescape")
+        )
+        await recorder.flush()
+    (call,) = transport.calls
+    assert call.body["note"] == "caf? closed"
+
+
+@pytest.mark.parametrize(
+    "impossible",
+    [
+        pytest.param(ObjectReference("v1", "Pod", "a/b", "n", "u"), id="namespace"),
+        pytest.param(ObjectReference("v1", "Pod", "ns", "n", "\udcff"), id="no text"),
+        pytest.param(ObjectReference("v1", "Pod", "ns", "n", object()), id="no string"),  # type: ignore[arg-type]
+    ],
+)
+async def test_an_event_about_nothing_is_dropped_and_the_next_one_written(impossible, caplog):
+    transport = ScriptedTransport()
+    async with recording(transport) as recorder:
+        with caplog.at_level(logging.WARNING):
+            recorder.event(impossible, "Normal", "R", "m")
+            recorder.event(ABOUT, "Normal", "R", "m")
+            await recorder.flush()
+    (call,) = transport.calls
+    assert call.body["regarding"]["name"] == "a"
+    assert "is dropped" in caplog.text
