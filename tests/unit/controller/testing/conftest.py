@@ -55,7 +55,9 @@ class Api:
         stream = self.cluster.stream(path, query=(("watch", "true"), *query.items()))
         return [json.loads(line) async for lines in stream for line in lines]
 
-    async def try_define(self, spec: Json, **more: Any) -> tuple[int, Json]:
+    async def try_define(
+        self, spec: Json, *, names: Json | None = None, **more: Any
+    ) -> tuple[int, Json]:
         """Ask for a definition whose ``spec`` has that schema; ``more`` is about its version."""
         schema = {"type": "object", "properties": {"spec": spec}}
         version = {"name": "v1", "served": True, "storage": True, **more}
@@ -64,7 +66,7 @@ class Api:
             "spec": {
                 "group": "example.com",
                 "scope": "Namespaced",
-                "names": {"kind": "Thing", "plural": "things"},
+                "names": {"kind": "Thing", "plural": "things", **(names or {})},
                 "versions": [{**version, "schema": {"openAPIV3Schema": schema}}],
             },
         }
