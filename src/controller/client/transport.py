@@ -179,7 +179,9 @@ class AiohttpTransport:
         return answer
 
     def _session(self, timeout: aiohttp.ClientTimeout, *, limit: int) -> aiohttp.ClientSession:
-        encrypted = self._config.host.startswith("https")
+        if self._closed:  # one that is made now would never be closed
+            raise TransportError("the transport is closed")
+        encrypted = URL(self._config.host).scheme == "https"
         session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
                 limit=limit,

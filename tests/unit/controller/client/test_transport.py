@@ -427,6 +427,14 @@ async def test_a_server_that_cannot_be_verified_gets_no_request(start, connect, 
         await collect(transport.stream("/"))
 
 
+async def test_the_scheme_may_be_written_in_capitals(start, connect, pki: Pki):
+    host = (await start(echo, ssl=pki.server_context())).replace("https:", "HTTPS:")
+
+    assert (
+        await connect(host, tls=TlsConfig(ca_file=str(pki.ca))).request("GET", "/")
+    ).status == 200
+
+
 async def test_the_name_in_the_certificate_may_differ_from_the_host(start, connect, pki: Pki):
     host = await start(echo, ssl=pki.server_context())
     tls = TlsConfig(ca_file=str(pki.ca), server_name=SERVER_NAME)
@@ -506,6 +514,18 @@ async def test_a_closed_transport_refuses(start, connect):
             await transport.request("GET", "/")
         with pytest.raises(TransportError, match="closed"):
             await collect(transport.stream("/"))
+
+
+async def test_a_transport_that_was_closed_unused_opens_nothing_any_more(connect):
+    transport = connect("http://127.0.0.1:1")
+    await transport.close()
+
+    with pytest.raises(TransportError, match="the transport is closed"):
+        await transport.request("GET", "/")
+    with pytest.raises(TransportError, match="the transport is closed"):
+        await collect(transport.stream("/"))
+    assert transport._requests is None
+    assert transport._watches is None
 
 
 def test_making_a_transport_opens_nothing():
