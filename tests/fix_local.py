@@ -192,10 +192,15 @@ async def connect_to(
     return await psycopg.AsyncConnection.connect(**values)
 
 
+def _has_room(folder: str) -> bool:
+    """Return whether two hundred databases fit there, of which each takes some 8 MB."""
+    return os.access(folder, os.W_OK) and shutil.disk_usage(folder).free > 4 * 2**30
+
+
 @contextlib.contextmanager
 def local_folder() -> Iterator[LocalSite]:
     """Make a site, and end everything in it afterwards."""
-    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+    memory = "/dev/shm" if _has_room("/dev/shm") else None
     path = Path(tempfile.mkdtemp(prefix="hybridpg-local-", dir=memory))
     path.chmod(0o755)
     # below the ephemeral ports; another run beside this one takes other ports

@@ -102,11 +102,15 @@ class Stage:
         return ObjectKey(self.namespace, name)
 
     async def until(self, condition: Callable[[], Any], what: str, seconds: float) -> None:
-        """Look until an awaited condition holds."""
-        end = time.monotonic() + seconds
-        while not await condition():
-            assert time.monotonic() < end, f"{what}: {await self.explain()}"
-            await asyncio.sleep(LOOK_SECONDS)
+        """Look until an awaited condition holds; looks that cost much are made less often."""
+        began = time.monotonic()
+        while True:
+            look = time.monotonic()
+            if await condition():
+                return
+            now = time.monotonic()
+            assert now < began + seconds, f"{what}: {await self.explain()}"
+            await asyncio.sleep(max(LOOK_SECONDS, 10 * (now - look)))
 
     async def ready(self, *, seconds: float = READY_SECONDS) -> None:
         """Wait until every object is Ready and nothing is under way on any."""

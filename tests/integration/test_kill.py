@@ -16,7 +16,14 @@ from dataclasses import dataclass, field
 
 import pytest
 from tests.controller_process import STOP_SECONDS, Controller, Kill
-from tests.fix_operator import DATABASES, SERVERS, Stage, decoded, is_settled
+from tests.fix_operator import (
+    DATABASES,
+    LOOK_SECONDS,
+    SERVERS,
+    Stage,
+    decoded,
+    is_settled,
+)
 
 from hybridpg.backends.local.process import working_below
 from hybridpg.controller import SECRETS
@@ -205,6 +212,7 @@ class Application:
         while True:
             await self.once()
             self.logins += 1
+            await asyncio.sleep(LOOK_SECONDS)  # leaves the processor to the controller
 
     async def once(self) -> None:
         """Log in once with one of the published passwords."""

@@ -238,7 +238,7 @@ async def test_two_hundred_databases_at_once_and_then_silence(
             f"\n{DATABASE_COUNT} databases on {len(SERVER_NAMES)} servers: all Ready after "
             f"{seconds:.1f} s, {1000 * seconds / DATABASE_COUNT:.0f} ms and "
             f"{writes / DATABASE_COUNT:.1f} writes to the API server a database; "
-            f"bare CREATE DATABASE: {1000 * bare:.0f} ms"
+            f"CREATE DATABASE alone, as many at once: {1000 * bare:.0f} ms"
         )
 
 
@@ -309,9 +309,11 @@ COUNT_OF_USERS = "SELECT count(*) FROM pg_roles WHERE rolname LIKE 'db\\_%'"
 
 
 async def bare_create_database(stage: Stage, count: int = 10) -> float:
-    """Return the seconds of a CREATE DATABASE alone, by hand on a server with all its databases."""
-    home = stage.homes()[0]
+    """Return the seconds a database of CREATE DATABASE alone, on all servers at the same time."""
     began = time.monotonic()
-    for number in range(count):
-        await stage.inspect(home, f"CREATE DATABASE bare_{number}")
-    return (time.monotonic() - began) / count
+    made = await all_of(
+        stage.inspect(home, f"CREATE DATABASE bare_{number}")
+        for number in range(count)
+        for home in stage.homes()
+    )
+    return (time.monotonic() - began) / len(made)
