@@ -7,6 +7,7 @@ from typing import Final
 from ..backends import Absent, Observed, Pending, Policy, ServerRef, ServerState
 from ..controller import ObjectKey, Result
 from .deletion import block, keep_secret, kept_earlier
+from .kinds import DATABASES
 from .reasons import Reason
 from .references import server_ref
 from .runtime import Runtime
@@ -21,10 +22,18 @@ def databases_of(runtime: Runtime, server: ObjectKey) -> list[str]:
     return sorted(obj.name for obj in runtime.databases.by_index(BY_SERVER, str(server)))
 
 
+async def _live_databases_of(runtime: Runtime, server: ObjectKey) -> list[str]:
+    """Ask the API server itself: a watch that fell silent must not cost a database its data."""
+    page = await runtime.client.list(DATABASES, namespace=server.namespace)
+    specs = {item.name: item.decode().get("spec") or {} for item in page.items}
+    refs = {name: (spec.get("serverRef") or {}).get("name") for name, spec in specs.items()}
+    return sorted(name for name, ref in refs.items() if ref == server.name)
+
+
 async def delete_server(runtime: Runtime, draft: StatusDraft, policy: Policy) -> Result | None:
     """Go on with the deletion; None once nothing external holds the object any more."""
     subject = draft.subject
-    children = databases_of(runtime, subject.key)
+    children = databases_of(runtime, subject.key) or await _live_databases_of(runtime, subject.key)
     if children:
         return block(
             draft,
@@ -42,14 +51,17 @@ async def delete_server(runtime: Runtime, draft: StatusDraft, policy: Policy) ->
             f"backend {backend.name} cannot do deletion policy {policy.value}; "
             f"set spec.deletionPolicy to one of {offered}",
         )
+    if not backend.capabilities.provisions:
+        return None  # the server was there before and stays; whether it answers does not matter
     ref = server_ref(draft, backend, runtime.cluster_id)
     observed = await backend.observe_server(ref)
-    if is_ours(ref, observed):
+    # of one that is gone from its place, something may be left to clear away
+    if isinstance(observed, Absent) or is_ours(ref, observed):
         outcome = await backend.delete_server(ref, observed, policy)
         if isinstance(outcome, Pending):
             draft.progressing(Reason.DELETING, outcome.message)
             return Result(requeue_after=outcome.retry_after)
-    elif not isinstance(observed, Absent) and not _retained_by_us(ref, observed):
+    elif not _retained_by_us(ref, observed):
         draft.note("LeftAlone", f"{ref.external_name} is not ours and stays", warning=True)
     if policy is not Policy.DELETE:
         await keep_secret(runtime, draft, ref.external_name)
@@ -57,14 +69,8 @@ async def delete_server(runtime: Runtime, draft: StatusDraft, policy: Policy) ->
 
 
 def is_ours(ref: ServerRef, observed: Observed[ServerState]) -> bool:
-    """Return whether a deletion still has something of ours to act on.
-
-    A backend whose servers carry no mark (an existing server that is only used) has nothing to
-    delete either way and says so itself.
-    """
-    if isinstance(observed, Absent):
-        return False
-    return observed.state.owner is None or ref.owner.same(observed.state.owner)
+    """Return whether a deletion still has something of ours to act on."""
+    return not isinstance(observed, Absent) and ref.owner.same(observed.state.owner)
 
 
 def _retained_by_us(ref: ServerRef, observed: Observed[ServerState]) -> bool:

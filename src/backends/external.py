@@ -109,6 +109,7 @@ class External(SqlDatabases):
             server_fields=frozenset({"backendOptions"}),
             deletion_policies=frozenset(Policy),
             publishes_admin=False,
+            provisions=False,
         )
         self._servers_by_name = context.options.servers
         self._kube = context.kube

@@ -333,3 +333,16 @@ async def test_other_finalizers_are_left_to_their_owners():
         before = world.writes()
         await asyncio.sleep(60)
         assert world.writes() == before
+
+
+async def test_a_server_that_is_only_used_goes_whether_it_answers_or_not():
+    """Nothing of it is ours to delete."""
+    async with running() as world:
+        used = replace(world.backend.capabilities, provisions=False)
+        world.backend.capabilities = used
+        await world.server()
+        await world.ready(SERVERS, "pg")
+        world.target.fail["observe_server"] = Unknown("no answer")
+        await world.delete(SERVERS, "pg")
+        await world.gone(SERVERS, "pg", 5)
+        assert "delete_server" not in world.target.calls
