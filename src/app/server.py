@@ -28,6 +28,7 @@ from ..backends import (
 )
 from ..controller import ObjectKey, ReadStore, Resource, Result
 from ..crds import ServerSpec, set_fields
+from .adoption import check_takeover
 from .connection_keys import connection_keys, endpoint_keys, pending_keys
 from .credentials import PasswordTarget, former_secret_name
 from .kinds import SECRET_STATE, SERVERS
@@ -81,8 +82,10 @@ class ServerReconciler(ObjectReconciler):
 
     def forget(self, key: ObjectKey) -> None:
         """Drop what is remembered of a server that is gone."""
-        self.runtime.directory.withdraw(key)
+        self.runtime.directory.forget(key)
         self.runtime.published.forget(self.resource.kind, key)
+        self.runtime.logins.forget((self.resource.kind, key))
+        self._rotation.forget(key)
 
     def failed(self, subject: Subject) -> None:
         """Let the databases of this server say that they wait."""
@@ -106,7 +109,8 @@ class ServerReconciler(ObjectReconciler):
         backend = self.runtime.backends.get(draft.get("backend"))
         ref = server_ref(draft, backend, self.runtime.cluster_id)
         observed = await backend.observe_server(ref)
-        if isinstance(observed, Absent) or not is_ours(ref, observed):
+        ours = is_ours(ref, observed) or not backend.capabilities.provisions
+        if isinstance(observed, Absent) or not ours:
             return None
         name = str(draft.subject.spec.get("credentialsSecret", ""))
         secret = await self.runtime.secrets.read(draft.subject, name)
@@ -138,6 +142,9 @@ class ServerReconciler(ObjectReconciler):
             return Result()
         server = await self._bind(draft, spec)
         observed = await server.backend.observe_server(server.ref)
+        if server.ref.adopt and isinstance(observed, Present):
+            ref, found = server.ref, observed.state.owner
+            check_takeover(self.runtime.servers, ref.owner, found, ref.external_name)
         plan = server.backend.plan_server(server.ref, spec, observed)
         changes = tuple(change for change in plan if not isinstance(change, Refused))
         secret = await self._secret(server, observed)
@@ -238,7 +245,7 @@ class ServerReconciler(ObjectReconciler):
         known = server.draft.get("endpoint") is not None
         reason = Reason.UNREACHABLE if known else Reason.CREATING
         self.runtime.directory.withdraw(server.draft.subject.key)
-        self.runtime.logins.forget(server.draft.subject.uid)
+        self.runtime.logins.forget(server.draft.subject.identity)
         server.draft.condition(Condition.ENDPOINT_READY, False, reason, message)
         server.draft.progressing(reason, message)
         return Result(requeue_after=1.0)

@@ -16,6 +16,7 @@ from .world import World, running
 pytestmark = pytest.mark.virtual_time
 
 STRANGER = Owner("cluster-1", "other-uid", "other", "pg")
+KEPT = Owner("cluster-1", "former-uid", "team", "pg", retained=True)
 
 
 async def test_a_manifest_becomes_a_server_whose_secret_logs_in():
@@ -206,7 +207,7 @@ async def test_a_server_of_another_owner_is_left_alone():
 
 async def test_only_the_exact_name_adopts():
     async with running() as world:
-        world.target.servers["team-pg"] = Server(STRANGER, Role("theirs", None))
+        world.target.servers["team-pg"] = Server(KEPT, Role("theirs", None))
         adopt = "hybridcloud.maibornwolff.de/adopt"
         await world.server(annotations={adopt: "team"})
         await world.reason(SERVERS, "pg", "Conflict")
