@@ -162,6 +162,9 @@ class RenewedAuth:
         else:
             self._header = credential.header
             self._renew_at = self._renewal(credential.lifetime)
+            if credential.lifetime == 0:
+                # ended by our clock, which may be wrong: the plugin must not run for each request
+                self._renew_at += RENEWAL_PAUSE
         self._tried_at = self._time()
 
     def _renewal(self, lifetime: float | None) -> float:

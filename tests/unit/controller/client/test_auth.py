@@ -165,6 +165,18 @@ async def test_a_token_of_seconds_does_not_run_the_plugin_for_each_request():
     assert plugin.runs == 0
 
 
+async def test_tokens_that_have_ended_by_our_clock_do_not_run_the_plugin_for_each_request():
+    plugin = Plugin(lifetime=0)
+    auth = RenewedAuth(Credential("Bearer 0", 1), plugin)
+    await auth.header()
+    await asyncio.sleep(1)
+    for _ in range(100):
+        assert (await auth.header()) != "Bearer 0"
+        await asyncio.sleep(0.5)
+
+    assert plugin.runs == 5
+
+
 async def test_many_requests_at_the_end_of_a_token_run_the_plugin_once():
     plugin = Plugin(lifetime=600)
     auth = RenewedAuth(Credential("Bearer 0", 0), plugin)
