@@ -46,11 +46,13 @@ CONFIG_KEY_PROBLEM: Final = (
 )
 
 
+def _too_long(text: str, limit: int) -> list[str]:
+    return [f"must be no more than {limit} characters"] if len(text) > limit else []
+
+
 def subdomain_problems(name: str) -> list[str]:
     """Return what is wrong with the name of an object."""
-    problems = []
-    if len(name) > SUBDOMAIN_LIMIT:
-        problems.append(f"must be no more than {SUBDOMAIN_LIMIT} characters")
+    problems = _too_long(name, SUBDOMAIN_LIMIT)
     if not _SUBDOMAIN.fullmatch(name):
         problems.append(SUBDOMAIN_PROBLEM)
     return problems
@@ -58,9 +60,7 @@ def subdomain_problems(name: str) -> list[str]:
 
 def label_problems(name: str) -> list[str]:
     """Return what is wrong with the name of a namespace."""
-    problems = []
-    if len(name) > LABEL_LIMIT:
-        problems.append(f"must be no more than {LABEL_LIMIT} characters")
+    problems = _too_long(name, LABEL_LIMIT)
     if "." in name:
         problems.append("must not contain dots")
     elif not _LABEL.fullmatch(name):
@@ -91,9 +91,7 @@ def qualified_name_problems(name: str) -> list[str]:
 
 def label_value_problems(value: str) -> list[str]:
     """Return what is wrong with the value of a label."""
-    problems = []
-    if len(value) > LABEL_LIMIT:
-        problems.append(f"must be no more than {LABEL_LIMIT} characters")
+    problems = _too_long(value, LABEL_LIMIT)
     if not _LABEL_VALUE.fullmatch(value):
         problems.append(LABEL_VALUE_PROBLEM)
     return problems
@@ -101,9 +99,7 @@ def label_value_problems(value: str) -> list[str]:
 
 def config_key_problems(key: str) -> list[str]:
     """Return what is wrong with a key of a Secret or ConfigMap."""
-    problems = []
-    if len(key) > SUBDOMAIN_LIMIT:
-        problems.append(f"must be no more than {SUBDOMAIN_LIMIT} characters")
+    problems = _too_long(key, SUBDOMAIN_LIMIT)
     if key in (".", ".."):
         problems.append(f"must not be '{key}'")
     elif not _CONFIG_KEY.fullmatch(key):

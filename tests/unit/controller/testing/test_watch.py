@@ -139,3 +139,82 @@ async def test_many_changes_come_in_order_and_once(cluster: FakeCluster, api: Ap
         await api.secret(name)
     await watching
     assert reads == names
+
+
+async def test_a_watch_of_a_table_sends_the_columns_once(cluster: FakeCluster, api: Api):
+    await api.secret("a")
+    await api.secret("b")
+    query = (("watch", "true"), ("timeoutSeconds", "60"), ("allowWatchBookmarks", "true"))
+    accept = (("Accept", "application/json;as=Table;v=v1;g=meta.k8s.io"),)
+    answer = await cluster.request("GET", SECRETS, query=query, headers=accept)
+    seen = [json.loads(line) for line in answer.body.splitlines()]
+    tables = [event["object"] for event in seen]
+    assert [event["type"] for event in seen] == ["ADDED", "ADDED", "BOOKMARK"]
+    assert {table["kind"] for table in tables} == {"Table"}
+    assert [[row["cells"][0] for row in table["rows"]] for table in tables] == [["a"], ["b"], []]
+    assert [len(table["columnDefinitions"]) for table in tables] == [4, 0, 0]
+
+
+async def test_an_expired_watch_of_a_table_is_a_plain_error(cluster: FakeCluster, api: Api):
+    await api.secret("a")
+    await api.secret("b")
+    cluster.compact()
+    query = (("watch", "true"), ("resourceVersion", "1"))
+    accept = (("Accept", "application/json;as=Table;v=v1;g=meta.k8s.io"),)
+    answer = await cluster.request("GET", SECRETS, query=query, headers=accept)
+    assert json.loads(answer.body)["object"]["kind"] == "Status"
+
+
+async def test_an_object_that_begins_and_ceases_to_match_is_added_and_deleted(
+    cluster: FakeCluster, api: Api
+):
+    await api.secret("a")
+    start, kind = cluster.resource_version, "application/merge-patch+json"
+    for value in ("in", "in2", None, "in"):
+        labels = {"x": value}
+        await api("PATCH", f"{SECRETS}/a", {"metadata": {"labels": labels}}, kind=kind)
+    await api("DELETE", f"{SECRETS}/a")
+    seen = await events(cluster, resourceVersion=start, labelSelector="x", timeoutSeconds="1")
+    types = [event["type"] for event in seen]
+    assert types == ["ADDED", "MODIFIED", "DELETED", "ADDED", "DELETED"]
+
+
+@pytest.mark.parametrize(
+    ("query", "status"),
+    [
+        ({"limit": "x"}, 400),
+        ({"continue": "x"}, 400),
+        ({"continue": "e30"}, 400),
+        ({"resourceVersion": "x"}, 400),
+        ({"resourceVersion": "x", "watch": "true"}, 500),
+        ({"resourceVersion": "0", "resourceVersionMatch": "Exact"}, 422),
+        ({"resourceVersion": "1", "resourceVersionMatch": "Bad"}, 422),
+        ({"resourceVersionMatch": "Exact"}, 422),
+        ({"resourceVersionMatch": "NotOlderThan", "watch": "true"}, 422),
+        ({"sendInitialEvents": "true", "watch": "true"}, 422),
+        ({"sendInitialEvents": "true"}, 422),
+    ],
+)
+async def test_options_that_make_no_sense(api: Api, query: dict[str, str], status: int):
+    assert (await api("GET", SECRETS, **query))[0] == status
+
+
+async def test_a_page_goes_on_where_it_ended_and_takes_no_version(api: Api):
+    for name in "abc":
+        await api.secret(name)
+    _, page = await api("GET", SECRETS, limit="2")
+    token, version = page["metadata"]["continue"], page["metadata"]["resourceVersion"]
+    assert page["metadata"]["remainingItemCount"] == 1
+    await api.secret("bb")
+    _, rest = await api("GET", SECRETS, limit="2", **{"continue": token})
+    assert [item["metadata"]["name"] for item in rest["items"]] == ["c"]
+    both = {"continue": token, "resourceVersion": version}
+    assert (await api("GET", SECRETS, **both))[0] == 400
+
+
+async def test_a_page_chosen_by_labels_does_not_count_the_rest(api: Api):
+    for name in "ab":
+        await api.secret(name, labels={"x": "y"})
+    _, page = await api("GET", SECRETS, limit="1", labelSelector="x")
+    assert "remainingItemCount" not in page["metadata"]
+    assert page["metadata"]["continue"]
