@@ -16,17 +16,29 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import Final
+from typing import Final, TypedDict, Unpack
 
 from ..errors import ConnectionRefused, TransportError
 from ..types import JsonObject
 from ._status import StatusError, expired
 
 ANY: Final = "*"
-FOREVER: Final = 1_000_000_000
-"""More requests than any test makes."""
 
 Event = JsonObject
+
+
+class WatchWhere(TypedDict, total=False):
+    """Which watches a rule waits for; the fields of the same names in :class:`Fault`."""
+
+    path: str
+    skip: int
+    times: int
+
+
+class Where(WatchWhere, total=False):
+    """Which requests a rule waits for."""
+
+    method: str
 
 
 @dataclass(slots=True)
@@ -83,113 +95,58 @@ class Faults:
         """Let all go well again."""
         self.rules.clear()
 
-    def delay(
-        self, seconds: float, *, method: str = ANY, path: str = ANY, skip: int = 0, times: int = 1
-    ) -> Fault:
+    def delay(self, seconds: float, **where: Unpack[Where]) -> Fault:
         """Answer late."""
-        return self.add(Fault(method, path, skip, times, seconds=seconds))
+        return self.add(Fault(**where, seconds=seconds))
 
     def error(
         self,
         status: int,
         reason: str,
-        message: str = "",
+        message: str = "scripted fault",
         *,
         retry_after: int | None = None,
-        method: str = ANY,
-        path: str = ANY,
-        skip: int = 0,
-        times: int = 1,
+        **where: Unpack[Where],
     ) -> Fault:
         """Answer with an error instead of carrying the request out."""
         headers = {} if retry_after is None else {"retry-after": str(retry_after)}
-        refusal = StatusError(status, reason, message or "scripted fault", {}, headers)
-        return self.add(Fault(method, path, skip, times, status=refusal))
+        refusal = StatusError(status, reason, message, {}, headers)
+        return self.add(Fault(**where, status=refusal))
 
-    def conflict(
-        self, *, method: str = ANY, path: str = ANY, skip: int = 0, times: int = 1
-    ) -> Fault:
+    def conflict(self, **where: Unpack[Where]) -> Fault:
         """Answer 409: somebody else was faster."""
-        return self.error(
-            409,
-            "Conflict",
-            "the object has been modified",
-            method=method,
-            path=path,
-            skip=skip,
-            times=times,
-        )
+        return self.error(409, "Conflict", "the object has been modified", **where)
 
-    def too_many_requests(
-        self,
-        *,
-        retry_after: int | None = None,
-        method: str = ANY,
-        path: str = ANY,
-        skip: int = 0,
-        times: int = 1,
-    ) -> Fault:
+    def too_many_requests(self, *, retry_after: int | None = None, **where: Unpack[Where]) -> Fault:
         """Answer 429, with ``Retry-After`` where one is given."""
-        return self.error(
-            429,
-            "TooManyRequests",
-            "the server has received too many requests",
-            retry_after=retry_after,
-            method=method,
-            path=path,
-            skip=skip,
-            times=times,
-        )
+        message = "the server has received too many requests"
+        return self.error(429, "TooManyRequests", message, retry_after=retry_after, **where)
 
-    def server_error(
-        self, *, method: str = ANY, path: str = ANY, skip: int = 0, times: int = 1
-    ) -> Fault:
+    def server_error(self, **where: Unpack[Where]) -> Fault:
         """Answer 500."""
-        return self.error(
-            500,
-            "InternalError",
-            "internal error",
-            method=method,
-            path=path,
-            skip=skip,
-            times=times,
-        )
+        return self.error(500, "InternalError", "internal error", **where)
 
-    def refused(
-        self, *, method: str = ANY, path: str = ANY, skip: int = 0, times: int = 1
-    ) -> Fault:
+    def refused(self, **where: Unpack[Where]) -> Fault:
         """Refuse the connection: the request never arrives."""
-        return self.add(Fault(method, path, skip, times, refuse=True))
+        return self.add(Fault(**where, refuse=True))
 
-    def lost_before(
-        self, *, method: str = ANY, path: str = ANY, skip: int = 0, times: int = 1
-    ) -> Fault:
+    def lost_before(self, **where: Unpack[Where]) -> Fault:
         """Reset the connection before the request is carried out."""
-        return self.add(Fault(method, path, skip, times, before=True))
+        return self.add(Fault(**where, before=True))
 
-    def lost_after(
-        self, *, method: str = ANY, path: str = ANY, skip: int = 0, times: int = 1
-    ) -> Fault:
+    def lost_after(self, **where: Unpack[Where]) -> Fault:
         """Carry the request out and lose the answer."""
-        return self.add(Fault(method, path, skip, times, after=True))
+        return self.add(Fault(**where, after=True))
 
     def cut_watch(
-        self,
-        *,
-        after: int = 0,
-        reset: bool = False,
-        path: str = ANY,
-        skip: int = 0,
-        times: int = 1,
+        self, *, after: int = 0, reset: bool = False, **where: Unpack[WatchWhere]
     ) -> Fault:
         """End a watch after some events: cleanly, or by resetting the connection."""
-        return self.add(Fault("WATCH", path, skip, times, events=after, reset=reset))
+        return self.add(Fault("WATCH", **where, events=after, reset=reset))
 
-    def expire_watch(
-        self, *, after: int = 0, path: str = ANY, skip: int = 0, times: int = 1
-    ) -> Fault:
+    def expire_watch(self, *, after: int = 0, **where: Unpack[WatchWhere]) -> Fault:
         """End a watch with the event that says its version is too old."""
-        return self.add(Fault("WATCH", path, skip, times, events=after, expire=True))
+        return self.add(Fault("WATCH", **where, events=after, expire=True))
 
     async def strike(self, method: str, path: str) -> Fault | None:
         """Carry out what happens before a request, and return a rule with more to do later.

@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import pytest
@@ -88,7 +89,7 @@ async def pair(testenv: Any) -> AsyncIterator[Pair]:
         namespace = {"metadata": {"name": world.namespace}}
         assert (await world.post("/api/v1/namespaces", namespace)).status == 201
         assert (await world.post(DEFINITIONS, world.definition())).status in (201, 409)
-        await eventually(lambda world=world: served(world), seconds=20)
+        await eventually(partial(served, world), seconds=20)
     yield Pair(fake, real)
     await real.delete(f"/api/v1/namespaces/{real.namespace}")
     await transport.close()

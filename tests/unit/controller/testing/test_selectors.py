@@ -177,7 +177,7 @@ async def test_an_update_moves_an_object_in_and_out_of_a_selective_watch(api: Ap
     path = await api.define(schema, selectableFields=[{"jsonPath": ".spec.colour"}])
     await api.thing({"colour": "blue"})
     start = api.cluster.resource_version
-    versions = []
+    versions: list[str] = []
     for colour in ("red", "red", "blue", "green"):
         body: Json = {"spec": {"colour": colour}, "metadata": {"labels": {"n": str(len(versions))}}}
         _, made = await api("PATCH", f"{path}/a", body, kind="application/merge-patch+json")
