@@ -12,7 +12,7 @@ import logging
 import secrets
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Final, cast
+from typing import Final
 
 from .delayqueue import DelayQueue
 from .errors import Conflict, ControllerError, ManagerError, NotSynced, QueueClosed, TerminalError
@@ -69,6 +69,10 @@ class Controller:
         self._delays: DelayQueue[ObjectKey] = DelayQueue(self._queue.add)
         self._informers: list[Informer] = []
         self._sources: list[_Source] = []
+        # set before workers are cancelled. What a worker can see of that itself is not enough: a
+        # reconcile function may swallow it, raise CancelledError for reasons of its own, or leave
+        # ``Task.cancelling`` counted up, as a TaskGroup of Python 3.11 does
+        self._ended = False
         # reconcile ids are unique in the logs of all processes, and cheap
         self._run_prefix = secrets.token_hex(4)
         self._runs = itertools.count(1)
@@ -106,8 +110,14 @@ class Controller:
         for source in self._sources:
             source.open()
         async with asyncio.TaskGroup() as tasks:
-            for number in range(self._workers):
+            workers = [
                 tasks.create_task(self._work(), name=f"{self.name} worker {number}")
+                for number in range(self._workers)
+            ]
+            try:
+                await asyncio.wait(workers)
+            finally:
+                self._ended = True
 
     async def stop(self) -> None:
         """Begin nothing new and wait for the runs in progress.
@@ -132,9 +142,8 @@ class Controller:
 
     async def _work(self) -> None:
         time = asyncio.get_running_loop().time
-        cancelling = _current().cancelling
         runs, until = 0, time() + SLICE_SECONDS
-        while not cancelling():  # a reconcile function may have swallowed that
+        while not self._ended:
             try:
                 key = await self._queue.get()
             except QueueClosed:
@@ -167,7 +176,7 @@ class Controller:
         except TerminalError as error:
             logger.error("%s of %s gives up until it changes: %s", self.name, request.key, error)
         except asyncio.CancelledError as error:
-            if _current().cancelling():  # it is this task, not something it waited for
+            if self._ended:
                 raise
             self._failed(request, error)
         except Exception as error:  # noqa: BLE001 - one key must not stop the others
@@ -243,8 +252,3 @@ class _Source:
             if self._early is None:
                 raise
             self._early.append(event)
-
-
-def _current() -> asyncio.Task[object]:
-    # coroutines run in tasks; only a callback of the event loop would find none
-    return cast("asyncio.Task[object]", asyncio.current_task())

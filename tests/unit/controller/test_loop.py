@@ -222,6 +222,27 @@ async def test_a_cancellation_that_leaks_out_of_a_reconcile_does_not_kill_the_wo
     assert reconcile.times == [0, 1]
 
 
+async def test_a_task_group_that_fails_within_a_reconcile_is_a_failure_like_any_other():
+    runs: list[float] = []
+
+    async def fail() -> None:
+        raise RuntimeError("one of several")
+
+    async def reconcile(request: Request) -> None:
+        runs.append(asyncio.get_running_loop().time())
+        if len(runs) == 3:
+            raise asyncio.CancelledError
+        if len(runs) < 5:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(fail())
+
+    controller = Controller("test", reconcile, limiter=ExponentialLimiter(base=1, cap=100))
+    async with running(controller):
+        controller.enqueue(A)
+        await asyncio.sleep(100)
+    assert runs == [0, 1, 3, 7, 15]
+
+
 async def test_a_worker_whose_cancellation_was_swallowed_takes_no_further_key():
     taken: list[str] = []
 
