@@ -8,15 +8,16 @@ published passwords works, and a crash at any point is continued from what the S
 from __future__ import annotations
 
 import secrets as csprng
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from ..backends import Credentials, Password
 from ..backends.sql import LoginResult
 from .config import SecurityConfig
-from .errors import AuthenticationFailed
+from .errors import AuthenticationFailed, SecretConflict
 from .passwords import generate
 from .secrets import CredentialsSecret, SecretStore
+from .status import StatusDraft
 from .subject import Subject
 
 
@@ -51,16 +52,24 @@ class PasswordKeeper:
         name: str,
         render: Callable[[Password], dict[str, str]],
         *,
-        former: str = "",
+        former: Sequence[str] = (),
     ) -> CredentialsSecret:
-        """Create the Secret with a new password, or with that of its ``former`` name."""
-        moved = await self._store.read(subject, former) if former else None
+        """Create the Secret with a new password, or with that of the first ``former`` there is."""
+        moved = None
+        for former_name in former:
+            moved = moved or await self._former(subject, former_name)
         password = moved.password if moved else None
         rotation = moved.rotation if moved else ""
         values = render(password or self.new_password())
         if moved and moved.next_password:
             values["next-password"] = str(moved.next_password)
         return await self._store.create(subject, name, values, rotation=rotation)
+
+    async def _former(self, subject: Subject, name: str) -> CredentialsSecret | None:
+        try:
+            return await self._store.read(subject, name)
+        except SecretConflict:
+            return None  # somebody else has the name by now, so ours is proven lost
 
     async def prove(self, target: PasswordTarget, secret: CredentialsSecret) -> None:
         """Log in with the newest password of the Secret, setting it first where it is refused.
@@ -96,7 +105,12 @@ def rotated(secret: CredentialsSecret, rotation: str) -> bool:
     return secret.rotation == rotation and secret.next_password is None
 
 
-def former_secret_name(subject: Subject, name: str) -> str:
-    """Return the Secret that was published before ``credentialsSecret`` was renamed, or empty."""
-    former = str((subject.status.get("binding") or {}).get("name", ""))
-    return former if former != name else ""
+def known_secret_names(draft: StatusDraft) -> list[str]:
+    """Return every name by which the Secret was known and not yet cleared away, oldest first."""
+    published = (draft.get("binding") or {}).get("name")
+    return [str(name) for name in draft.get("secretNames") or ([published] if published else [])]
+
+
+def former_secret_names(draft: StatusDraft, name: str) -> list[str]:
+    """Return the names that the Secret had before ``name``, newest first."""
+    return [known for known in reversed(known_secret_names(draft)) if known != name]

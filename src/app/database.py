@@ -21,13 +21,15 @@ from ..backends import (
     Password,
     Pending,
     Policy,
+    Present,
     Refused,
     Rejected,
 )
 from ..controller import ObjectKey, ReadStore, Resource, Result
 from ..crds import DatabaseSpec, set_fields
+from .adoption import check_takeover
 from .connection_keys import connection_keys, endpoint_keys, pending_keys
-from .credentials import PasswordTarget, former_secret_name
+from .credentials import PasswordTarget
 from .database_deletion import delete_database
 from .extensions import allowed_extensions
 from .failures import joined, refuses_extensions
@@ -84,6 +86,8 @@ class DatabaseReconciler(ObjectReconciler):
     def forget(self, key: ObjectKey) -> None:
         """Drop what is remembered of a database that is gone."""
         self.runtime.published.forget(self.resource.kind, key)
+        self.runtime.logins.forget((self.resource.kind, key))
+        self._rotation.forget(key)
 
     async def delete(self, draft: StatusDraft, policy: Policy) -> Result | None:
         """Go on with the deletion."""
@@ -99,6 +103,9 @@ class DatabaseReconciler(ObjectReconciler):
             return Result()  # the server's own progress wakes its databases
         database = await self._bind(draft, spec, server)
         observed = await database.backend.observe_database(database.ref)
+        if database.ref.adopt and isinstance(observed, Present):
+            ref, found = database.ref, observed.state.owner
+            check_takeover(self.runtime.databases, ref.owner, found, ref.external_name)
         desired = DesiredDatabase(spec, allowed_extensions(self.runtime, draft.subject, spec))
         database.backend.plan_database(database.ref, desired, observed)  # a conflict ends here
         secret = await self._secret(database)
@@ -157,7 +164,7 @@ class DatabaseReconciler(ObjectReconciler):
         secret = await self.runtime.secrets.read(subject, name, adopting=adopting)
         if secret is not None:
             return secret
-        former = former_secret_name(subject, name)
+        former = await self._rotation.renaming(database.draft, name)
         return await self._rotation.keeper.create(
             subject, name, database.render_pending, former=former
         )
@@ -239,9 +246,6 @@ class DatabaseReconciler(ObjectReconciler):
         secret = await self._rotation.settle(
             draft, secret, Login(ref.endpoint, database.render, target)
         )
-        former = former_secret_name(draft.subject, database.spec.credentials_secret)
-        if former:
-            await self._rotation.remove_former(draft.subject, former)
-        draft.set("binding", {"name": secret.name})
+        await self._rotation.renamed(draft, secret.name)
         message = f"secret {secret.name} logs in"
         draft.condition(Condition.SECRET_READY, True, Reason.AVAILABLE, message)

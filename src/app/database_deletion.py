@@ -72,7 +72,6 @@ async def _retain(
                 return waits
         elif not kept_earlier(ref.owner, observed.state.owner):
             draft.note("LeftAlone", f"{ref.external_name} is not ours and stays", warning=True)
-            return None
     await keep_secret(runtime, draft, ref.external_name)
     return None
 

@@ -6,6 +6,7 @@ from typing import Final
 
 from ..backends import Owner
 from ..controller import Result
+from .credentials import former_secret_names
 from .kinds import ADOPT
 from .reasons import Condition, Reason
 from .runtime import Runtime
@@ -34,9 +35,12 @@ def kept_earlier(owner: Owner, found: Owner | None) -> bool:
 async def keep_secret(runtime: Runtime, draft: StatusDraft, external_name: str) -> None:
     """Leave the Secret of a retained thing behind, and say how both are taken over."""
     subject = draft.subject
-    secret = str(subject.spec.get("credentialsSecret", ""))
-    kept = await runtime.secrets.release(subject, secret, external_name)
-    what = f"{external_name} and secret {secret} stay" if kept else f"{external_name} stays"
+    wanted = str(subject.spec.get("credentialsSecret", ""))
+    # a rename that was not carried out yet left the password where it was published last
+    names = [wanted, *former_secret_names(draft, wanted)]
+    kept = [n for n in names if await runtime.secrets.release(subject, n, external_name)]
+    secrets = " and ".join(kept)
+    what = f"{external_name} and secret {secrets} stay" if kept else f"{external_name} stays"
     draft.note(
         "Retained", f"{what}; a new object takes over with annotation {ADOPT}: {external_name}"
     )

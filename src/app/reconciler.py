@@ -35,6 +35,9 @@ Step = Callable[[StatusDraft], Awaitable[Result]]
 STALE_RETRY_SECONDS: Final = 0.2
 """After a write was refused as stale: the newer object is on its way through the watch."""
 
+LOOK_ON_SECONDS: Final = 60.0
+"""Until a paused object that others depend on is looked at again."""
+
 
 class ObjectReconciler(ABC):
     """Reads as: guards with early returns, then the kind's own work, then one status write."""
@@ -92,6 +95,9 @@ class ObjectReconciler(ABC):
         try:
             return await step(draft)
         except Busy as busy:
+            if draft.subject.deleting:  # it may be busy for long: a deletion never waits silently
+                draft.progressing(Reason.DELETING, f"the deletion waits: {busy}")
+                await self._write(draft)
             return Result(requeue_after=busy.retry_after)
         except CONTRACT as error:
             return await self._fail(draft, error)
@@ -105,7 +111,17 @@ class ObjectReconciler(ABC):
         message = "annotation paused is set: nothing is written until it is removed"
         draft.condition(Condition.PAUSED, True, Reason.UPDATING, message)
         await self._write(draft)
+        try:
+            await self.look_on(draft)
+        except CONTRACT as error:
+            _log.info(
+                "a paused object is looked at later", error=str(error), **_keys(draft.subject)
+            )
+            return Result(requeue_after=LOOK_ON_SECONDS)
         return Result()
+
+    async def look_on(self, draft: StatusDraft) -> None:  # noqa: B027  # most kinds serve nobody
+        """Serve those who depend on a paused object, without writing anything."""
 
     async def _delete(self, cached: Subject) -> Result:
         """Delete by policy, decided on the live object: the cache may show an earlier one."""

@@ -12,9 +12,16 @@ from dataclasses import dataclass
 
 from ..backends import Busy, Credentials, Endpoint, Outcome, Password, Pending, Unknown
 from ..backends.sql import LoginResult
-from ..controller import MergePatch, NotFound
+from ..controller import MergePatch, NotFound, ObjectKey
 from .connection_keys import NEXT_PASSWORD
-from .credentials import PasswordKeeper, PasswordTarget, new_rotation_id, rotated
+from .credentials import (
+    PasswordKeeper,
+    PasswordTarget,
+    former_secret_names,
+    known_secret_names,
+    new_rotation_id,
+    rotated,
+)
 from .errors import SecretConflict
 from .kinds import ACTION_LABEL, RESET_PASSWORD, SECRET_ROTATION, SECRET_STATE
 from .reasons import Reason
@@ -43,7 +50,7 @@ class Rotation:
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
         self._keeper = PasswordKeeper(runtime.secrets, runtime.config.security)
-        self._warned: set[tuple[str, str]] = set()
+        self._warned: dict[ObjectKey, tuple[str, str]] = {}
 
     @property
     def keeper(self) -> PasswordKeeper:
@@ -107,9 +114,9 @@ class Rotation:
         logins = self._runtime.logins
         before = _proof(secret, login.endpoint)
         staged = secret.next_password is not None or not secret.active
-        proven = not staged and logins.proven(subject.uid, before)
+        proven = not staged and logins.proven(subject.identity, before)
         if not proven:
-            logins.forget(subject.uid)
+            logins.forget(subject.identity)
             await self._keeper.prove(login.target, secret)
         password = secret.next_password or secret.password
         secret = await self._runtime.secrets.publish(
@@ -117,7 +124,7 @@ class Rotation:
         )
         after = _proof(secret, login.endpoint)
         if not proven or after != before:
-            logins.remember(subject.uid, after)
+            logins.remember(subject.identity, after)
         return secret
 
     async def _complete(self, draft: StatusDraft) -> None:
@@ -140,13 +147,34 @@ class Rotation:
         draft.set("lastRotation", timestamp(self._runtime.clock()))
         draft.note("PasswordReset", "the password was changed and the new one logs in")
 
+    def forget(self, key: ObjectKey) -> None:
+        """Drop what was warned about an object that is gone."""
+        self._warned.pop(key, None)
+
     def published(self, subject: Subject, secret: CredentialsSecret) -> None:
         """Remember the Secret as it is, so that the sweep sees when somebody changes it."""
         seen = PublishedSecret(subject.namespace, secret.name, secret.resource_version)
         self._runtime.published.record(subject.resource.kind, subject.key, seen)
 
-    async def remove_former(self, subject: Subject, name: str) -> None:
-        """Delete the Secret of the former name, whose content is in the new one now."""
+    async def renaming(self, draft: StatusDraft, name: str) -> list[str]:
+        """Return the former names of the Secret; a new name is recorded before there is such one.
+
+        So neither a crash nor a third name loses the password, or leaves a Secret behind.
+        """
+        known = known_secret_names(draft)
+        if known and name not in known:
+            draft.set("secretNames", [*known, name])
+            await draft.write(self._runtime.client)
+        return former_secret_names(draft, name)
+
+    async def renamed(self, draft: StatusDraft, name: str) -> None:
+        """Delete the Secrets of former names, whose content is in the present one, and say so."""
+        for former in former_secret_names(draft, name):
+            await self._remove(draft.subject, former)
+        draft.set("secretNames", None)
+        draft.set("binding", {"name": name})
+
+    async def _remove(self, subject: Subject, name: str) -> None:
         try:
             former = await self._runtime.secrets.read(subject, name)
         except SecretConflict:
@@ -157,8 +185,8 @@ class Rotation:
     def _warn_once(self, draft: StatusDraft, reason: str, message: str) -> None:
         """Warn once a process: the label stays, and a warning at every look would be noise."""
         mark = (draft.subject.uid, draft.subject.action)
-        if mark not in self._warned:
-            self._warned.add(mark)
+        if self._warned.get(draft.subject.key) != mark:
+            self._warned[draft.subject.key] = mark
             draft.note(reason, message, warning=True)
 
 

@@ -54,6 +54,11 @@ class ServerDirectory:
         """Remove a server that is gone or does not answer."""
         self._tell(key, changed=self._entries.pop(key, None) is not None)
 
+    def forget(self, key: ObjectKey) -> None:
+        """Remove a server whose object is gone, and that it was ever looked at."""
+        self.withdraw(key)
+        self._seen.discard(key)
+
     def doubt(self, key: ObjectKey) -> None:
         """Note that a server was looked at without a clear answer; one that answered stays."""
         self._tell(key, changed=False)

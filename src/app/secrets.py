@@ -92,7 +92,8 @@ class CredentialsSecret:
 
     def _secret(self, key: str) -> Password | None:
         value = self.value(key)
-        return Password(value) if value else None
+        # everything that speaks C would cut the password at a NUL, down to an empty one
+        return Password(value) if value and "\0" not in value else None
 
 
 class SecretStore:

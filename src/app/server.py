@@ -25,12 +25,13 @@ from ..backends import (
     Refused,
     ServerRef,
     ServerState,
+    Unknown,
 )
 from ..controller import ObjectKey, ReadStore, Resource, Result
 from ..crds import ServerSpec, set_fields
 from .adoption import check_takeover
 from .connection_keys import connection_keys, endpoint_keys, pending_keys
-from .credentials import PasswordTarget, former_secret_name
+from .credentials import PasswordTarget
 from .kinds import SECRET_STATE, SERVERS
 from .quota import check_server_quota
 from .reasons import Condition, Reason
@@ -95,10 +96,15 @@ class ServerReconciler(ObjectReconciler):
         """Go on with the deletion."""
         waits = None
         if databases_of(self.runtime, draft.subject.key):
-            waits = await self._keep_serving(draft)
+            waits = await self._keep_serving(draft, revive=True)
         return waits or await delete_server(self.runtime, draft, policy)
 
-    async def _keep_serving(self, draft: StatusDraft) -> Result | None:
+    async def look_on(self, draft: StatusDraft) -> None:
+        """Let the databases of a paused server find it: after a start nothing else says where."""
+        if self.runtime.directory.get(draft.subject.key) is None:
+            await self._keep_serving(draft, revive=False)
+
+    async def _keep_serving(self, draft: StatusDraft, *, revive: bool) -> Result | None:
         """Keep a server usable whose deletion waits for its databases: theirs goes through it.
 
         After a start of the controller nothing else says where it is. One that is gone is not
@@ -114,6 +120,8 @@ class ServerReconciler(ObjectReconciler):
             return None
         name = str(draft.subject.spec.get("credentialsSecret", ""))
         secret = await self.runtime.secrets.read(draft.subject, name)
+        if not observed.state.ready and not revive:
+            raise Unknown(f"server {ref.external_name} does not answer: {observed.state.message}")
         if not observed.state.ready:
             server = _Server(draft, parse_spec(ServerSpec, draft.subject), backend, ref)
             return await self._revive(server, secret, observed)
@@ -183,12 +191,12 @@ class ServerReconciler(ObjectReconciler):
         only then, and its password is set where the login is settled.
         """
         subject, name = server.draft.subject, server.spec.credentials_secret
+        former = await self._rotation.renaming(server.draft, name)
         adopting = server.ref.external_name if server.ref.adopt else ""
         secret = await self.runtime.secrets.read(subject, name, adopting=adopting)
         if secret is not None or not server.backend.capabilities.publishes_admin:
             return secret
         username = _admin_username(server.backend, observed)
-        former = former_secret_name(subject, name)
         return await self._rotation.keeper.create(
             subject, name, lambda password: server.render_pending(username, password), former=former
         )
@@ -260,14 +268,13 @@ class ServerReconciler(ObjectReconciler):
             secret = await self._settle_admin(server, _required(secret), state, endpoint)
         else:
             secret = await self._publish_endpoint(server, secret, endpoint)
-        await self._remove_renamed(server)
+        await self._rotation.renamed(draft, secret.name)
         full = _with_admin(endpoint, state.admin_username, secret)
         entry = ServerEntry(server.ref, server.backend.name, full)
         self.runtime.directory.publish(draft.subject.key, entry)
         draft.set("endpoint", {"host": endpoint.host, "port": endpoint.port})
         draft.set("version", state.version)
         draft.set("effective", dict(state.effective))
-        draft.set("binding", {"name": secret.name})
         place = f"{endpoint.host}:{endpoint.port}"
         draft.condition(Condition.ENDPOINT_READY, True, Reason.AVAILABLE, f"answers at {place}")
         message = f"secret {secret.name} is up to date"
@@ -308,12 +315,6 @@ class ServerReconciler(ObjectReconciler):
         secret = await store.publish(secret, values, annotations={SECRET_STATE: ACTIVE})
         self._rotation.published(subject, secret)
         return secret
-
-    async def _remove_renamed(self, server: _Server) -> None:
-        subject = server.draft.subject
-        former = former_secret_name(subject, server.spec.credentials_secret)
-        if former:
-            await self._rotation.remove_former(subject, former)
 
 
 def _admin_username(backend: Backend, observed: Observed[ServerState]) -> str:

@@ -47,6 +47,11 @@ class Subject:
         return str(self._metadata["uid"])
 
     @property
+    def identity(self) -> tuple[str, ObjectKey]:
+        """Kind and key: by this it is remembered, and forgotten when it is gone."""
+        return self.resource.kind, self.key
+
+    @property
     def resource_version(self) -> str:
         """The version that was read."""
         return str(self._metadata["resourceVersion"])

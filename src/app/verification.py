@@ -15,7 +15,10 @@ LOGIN_VALID_SECONDS: Final = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class LoginProof:
-    """What a login was made with: another Secret version or endpoint needs another login."""
+    """What a login was made with: another Secret, version or endpoint needs another login.
+
+    The version alone says which Secret: it is unique in a cluster.
+    """
 
     secret_version: str
     host: str
@@ -24,26 +27,30 @@ class LoginProof:
 
 
 class VerifiedLogins:
-    """Remembers which login worked when, by the UID of the object."""
+    """Remembers which login worked when, by kind and key of the object."""
 
     def __init__(self, now: Callable[[], float], chance: random.Random) -> None:
         self._now = now
         self._chance = chance
-        self._proven: dict[str, tuple[LoginProof, float]] = {}
+        self._proven: dict[Hashable, tuple[LoginProof, float]] = {}
 
-    def proven(self, uid: str, proof: LoginProof) -> bool:
+    def __len__(self) -> int:
+        """Return how many objects are remembered."""
+        return len(self._proven)
+
+    def proven(self, who: Hashable, proof: LoginProof) -> bool:
         """Return whether exactly this login worked lately."""
-        found = self._proven.get(uid)
+        found = self._proven.get(who)
         return found is not None and found[0] == proof and self._now() < found[1]
 
-    def remember(self, uid: str, proof: LoginProof) -> None:
+    def remember(self, who: Hashable, proof: LoginProof) -> None:
         """Remember a login that worked just now, for an hour give or take a tenth."""
         valid = LOGIN_VALID_SECONDS * self._chance.uniform(0.9, 1.1)
-        self._proven[uid] = (proof, self._now() + valid)
+        self._proven[who] = (proof, self._now() + valid)
 
-    def forget(self, uid: str) -> None:
+    def forget(self, who: Hashable) -> None:
         """Forget an object: the next look logs in again."""
-        self._proven.pop(uid, None)
+        self._proven.pop(who, None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,5 +103,9 @@ class CommonStatus(ApiModel):
     """The state in the form of the first version of this API; conditions say more."""
     binding: Binding | None = None
     """The Secret, as the Service Binding specification wants to find it."""
+    secret_names: Annotated[
+        tuple[Annotated[str, Field(description="Name of a Secret.")], ...], AsTuple
+    ] = ()
+    """While spec.credentialsSecret is being renamed: every name that the Secret may be found by."""
     password_reset: str = ""
     """Identifier of the password reset under way, so that a crash does not make it two."""

@@ -72,6 +72,7 @@ class MemoryTarget:
     fail: dict[str, Exception] = field(default_factory=dict)
     after: dict[str, Callable[[], None]] = field(default_factory=dict)
     creation_passes: int = 0
+    clearing_passes: int = 0
     offered: frozenset[str] = frozenset({"pgcrypto", "hstore"})
     read_only: bool = False
     refuse: bool = False
@@ -197,7 +198,9 @@ class MemoryBackend:
         self, server: ServerRef, observed: Observed[ServerState], policy: Policy
     ) -> Outcome:
         self.target.write("delete_server", f"{server.external_name} {policy.value}")
-        found = self.target.servers[server.external_name]
+        found = self.target.servers.get(server.external_name)
+        if found is None:
+            return Pending("Deleting", "being cleared away", 1.0) if self.clearing() else Done()
         if policy is Policy.RETAIN:
             found.owner = replace(server.owner, retained=True)
         else:
@@ -206,6 +209,10 @@ class MemoryBackend:
             del self.target.servers[server.external_name]
         self.target.wrote("delete_server")
         return Done()
+
+    def clearing(self) -> bool:
+        self.target.clearing_passes -= self.target.clearing_passes > 0
+        return self.target.clearing_passes > 0
 
     async def endpoint(self, server: ServerRef, observed: ServerState) -> Endpoint:
         return Endpoint(server.external_name, 5433, ca="CA of " + server.external_name)

@@ -16,6 +16,7 @@ import yaml
 
 from hybridpg.app import Backends, Config, install
 from hybridpg.app.kinds import ACTION_LABEL, DATABASES, SERVERS
+from hybridpg.app.runtime import Runtime
 from hybridpg.backends import Backend, Unavailable
 from hybridpg.controller import (
     CUSTOM_RESOURCE_DEFINITIONS,
@@ -48,6 +49,7 @@ class World:
         self.client = Client(self.cluster)
         self.backend = MemoryBackend(self.target)
         self.others: dict[str, Any] = {}
+        self.runtime: Runtime | None = None
 
     async def prepare(self) -> None:
         """Install the CRDs and the namespace."""
@@ -66,7 +68,7 @@ class World:
         made: dict[str, Backend | Unavailable] = {"memory": self.backend, **self.others}
         backends = Backends(self.config, made, "cluster-1")
         manager = Manager(self.client, close_client=False)
-        install(manager, self.config, backends, login=self.target.login)
+        self.runtime = install(manager, self.config, backends, login=self.target.login)
         stop = asyncio.Event()
         running = asyncio.create_task(manager.run(stop), name="operator")
         try:
