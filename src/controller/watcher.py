@@ -271,7 +271,8 @@ class Watcher:
             except UnknownEvent as error:
                 logger.warning("event of %s is skipped: %s", self._title, error)
             except DecodeError as error:
-                if line.strip():
+                if end is None and line.strip():
+                    # logged once: the page of a proxy has hundreds of such lines
                     logger.warning("line of the watch of %s is skipped: %s", self._title, error)
                     end = _Relist("a line of the watch was no event, so a change is missing")
         return events, end

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from contextlib import aclosing
 
 import pytest
@@ -334,6 +335,14 @@ async def test_a_line_that_is_no_event_may_hide_a_change_so_the_list_is_read_aga
 async def test_a_list_without_a_version_to_watch_from_is_an_error():
     transport = ScriptedTransport([page(version=""), page(obj("a"))])
     assert await follow(transport, seconds=5) == ["LIST a"]
+
+
+async def test_a_watch_that_is_a_long_page_of_html_is_one_line_of_log(caplog):
+    html = [b"<html>", *[b"<p>service unavailable</p>"] * 500, b"</html>"]
+    transport = ScriptedTransport([page(), page(obj("a"))], [[html, 60.0]])
+    with caplog.at_level(logging.WARNING):
+        assert await follow(transport, seconds=5) == ["LIST", "LIST a"]
+    assert len(caplog.records) == 1
 
 
 async def test_a_list_that_is_html_is_an_error_that_is_retried():
