@@ -72,7 +72,8 @@ class Registration:
 class Informer:
     """A cache of one kind and the handlers that follow it.
 
-    ``namespaces`` names those that are watched, merged into one store; none = all of them.
+    ``namespaces`` names those that are watched, merged into one store; none, or an empty
+    one among them, is all of them.
     Constructing it starts nothing: :meth:`run` does, and the manager calls that.
     """
 
@@ -88,7 +89,8 @@ class Informer:
     ) -> None:
         self.resource = resource
         self._scopes = tuple(dict.fromkeys(namespaces)) if resource.namespaced else ()
-        self._scopes = self._scopes or ("",)
+        if not self._scopes or "" in self._scopes:
+            self._scopes = ("",)
         self._writer = Writer(str(resource), self._scopes)
         self._registrations: list[Registration] = []
         # set once each scope was listed and the handlers were called for it

@@ -361,6 +361,15 @@ async def test_a_handler_that_is_removed_during_its_resync_hears_no_more_of_it()
     assert updates == ["update n0 1->1"]
 
 
+async def test_all_namespaces_and_one_of_them_are_one_watch():
+    transport = ScriptedTransport([page(obj("a"))])
+    informer = make(transport, namespaces=("ns", ""))
+    async with running(informer):
+        await informer.wait_synced()
+        await settle()
+    assert transport.verbs() == ["GET", "WATCH"]
+
+
 async def test_a_resync_cannot_be_added_to_a_running_informer():
     informer = make(ScriptedTransport())
     async with running(informer):
