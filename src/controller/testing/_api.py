@@ -13,7 +13,6 @@ from ._lists import list_objects
 from ._objects import NAMESPACES, Objects, check_name
 from ._request import Answer, Call, DeleteOptions
 from ._status import (
-    StatusError,
     bad_request,
     details_of,
     forbidden_value,
@@ -284,11 +283,7 @@ def _delete_collection(objects: Objects, call: Call) -> Answer:
     items, _ = list_objects(objects.storage, call)
     for item in items:
         key = call.target.key._replace(name=item["metadata"]["name"])
-        try:
-            objects.delete(kind, key, options)
-        except StatusError as error:
-            if error.status != 404:
-                raise
+        objects.delete(kind, key, options)
     return answer
 
 

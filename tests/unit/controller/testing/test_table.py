@@ -107,3 +107,49 @@ async def test_events_name_what_they_are_about(api: Api):
     for path in ("/api/v1/events", "/apis/events.k8s.io/v1/events"):
         _, table = await api("GET", path, accept=TABLE)
         assert [entry["cells"] for entry in table["rows"]] == [row]
+
+
+@pytest.mark.parametrize(
+    ("type_", "value", "cell"),
+    [
+        ("string", "x", "x"),
+        ("string", {"b": 1, "a": [2]}, '{"a":[2],"b":1}'),
+        ("integer", 7, 7),
+        ("integer", "7", None),
+        ("number", 7, 7.0),
+        ("number", True, None),
+        ("boolean", True, True),
+        ("boolean", 1, None),
+        ("date", "2026-01-01T00:00:00Z", "12h"),
+        ("date", 5, None),
+    ],
+)
+async def test_a_cell_has_the_type_of_its_column(api: Api, type_: str, value: Any, cell: Any):
+    free = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    column = {"name": "X", "type": type_, "jsonPath": ".spec.x"}
+    things = await api.define(free, additionalPrinterColumns=[column])
+    await api.thing({"x": value})
+    _, table = await api("GET", things, accept="application/json;as=Table;v=v1;g=meta.k8s.io")
+    assert table["rows"][0]["cells"] == ["a", cell]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "cells"),
+    [
+        ("/api/v1/namespaces/default/serviceaccounts", {"secrets": [{"name": "s"}]}, [1]),
+        (
+            "/api/v1/namespaces/default/configmaps",
+            {"data": {"a": ""}, "binaryData": {"b": ""}},
+            [2],
+        ),
+        (
+            "/apis/coordination.k8s.io/v1/namespaces/default/leases",
+            {"spec": {"holderIdentity": "me"}},
+            ["me"],
+        ),
+    ],
+)
+async def test_the_rows_of_built_in_kinds(api: Api, path: str, body: Any, cells: list[Any]):
+    assert (await api("POST", path, {"metadata": {"name": "a"}, **body}))[0] == 201
+    _, table = await api("GET", path, accept="application/json;as=Table;v=v1;g=meta.k8s.io")
+    assert table["rows"][0]["cells"] == ["a", *cells, "0s"]
