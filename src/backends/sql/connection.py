@@ -23,6 +23,7 @@ import psycopg
 from psycopg import pq, sql
 from psycopg.conninfo import make_conninfo
 
+from ..errors import Unknown
 from ..protocol import AdminLogin, Credentials, Endpoint
 from .errors import connect_error, translated
 
@@ -34,6 +35,8 @@ LOCK_SECONDS: Final = 5
 """Longest wait for somebody's lock: then it is tried again later, and the session is free."""
 STATEMENT_LIMIT: Final = STATEMENT_SECONDS + 5.0
 """When a statement is given up on this side: later than the server's own timeout."""
+SCRAM_ITERATIONS_LIMIT: Final = 100_000
+"""Some 0.1 s of hashing, in which nothing else happens; 4096 is the default."""
 MAINTENANCE_DATABASE: Final = "postgres"
 APPLICATION_NAME: Final = "hybridpg"
 _REQUIRE_AUTH_SINCE: Final = 160000
@@ -156,7 +159,9 @@ class Session:
         connection = self._connection
         if connection.closed or connection.info.transaction_status != pq.TransactionStatus.IDLE:
             return False
-        return not select.select([connection.fileno()], [], [], 0)[0]  # readable: it said goodbye
+        poll = select.poll()  # select() cannot see descriptors above 1023
+        poll.register(connection.fileno(), select.POLLIN)
+        return not poll.poll(0)  # readable: it said goodbye
 
     async def execute(
         self, statement: Statement, *, doing: str, field: str = ""
@@ -186,7 +191,16 @@ class Session:
         return task.result()
 
     def verifier(self, role: Credentials) -> str:
-        """Return the SCRAM verifier of a password: the server never sees the password itself."""
+        """Return the SCRAM verifier of a password: the server never sees the password itself.
+
+        Raises ``Unknown`` where the server asks for so many iterations that it would take long.
+        """
+        asked = self._connection.pgconn.parameter_status(b"scram_iterations")
+        if asked and int(asked) > SCRAM_ITERATIONS_LIMIT:
+            raise Unknown(
+                f"scram_iterations is {int(asked)} on {self._where}: set it to at most "
+                f"{SCRAM_ITERATIONS_LIMIT}"
+            )
         encrypted = self._connection.pgconn.encrypt_password(
             str(role.password).encode(), role.username.encode(), b"scram-sha-256"
         )

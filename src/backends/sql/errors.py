@@ -65,7 +65,7 @@ def connect_failure(error: BaseException) -> str:
 def connect_error(error: BaseException, where: str) -> BackendError:
     """Translate a failed connection attempt of the admin to ``where``."""
     meaning = connect_failure(error)
-    text = f"cannot log in to {where}: {_cut(str(error) or type(error).__name__)}"
+    text = f"cannot log in to {where}: {shortened(str(error) or type(error).__name__)}"
     if meaning == "refused":
         return Denied(text)
     if meaning == "method":
@@ -99,7 +99,7 @@ def translated(doing: str, field: str = "") -> Iterator[None]:
     except psycopg.Error as error:
         raise translate(error, doing, field) from error
     except (OSError, TimeoutError) as error:
-        raise Unknown(f"{doing}: {_cut(str(error) or type(error).__name__)}") from error
+        raise Unknown(f"{doing}: {shortened(str(error) or type(error).__name__)}") from error
 
 
 def is_duplicate(error: psycopg.Error) -> bool:
@@ -110,10 +110,11 @@ def is_duplicate(error: psycopg.Error) -> bool:
 def _primary(error: psycopg.Error) -> str:
     """Return the server's own sentence, with its hint; never the statement."""
     if error.diag.message_primary is None:
-        return _cut(str(error).splitlines()[0] if str(error) else type(error).__name__)
+        return shortened(str(error).splitlines()[0] if str(error) else type(error).__name__)
     parts = (error.diag.message_primary, error.diag.message_detail, error.diag.message_hint)
-    return _cut("; ".join(part for part in parts if part))
+    return shortened("; ".join(part for part in parts if part))
 
 
-def _cut(text: str) -> str:
+def shortened(text: str) -> str:
+    """Return a foreign message as one line of bounded length."""
     return " ".join(text.split())[:TEXT_LIMIT]

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import threading
+from collections.abc import Callable, Coroutine
 from enum import Enum
+from typing import Any, Final
 
 import psycopg
 
 from ..errors import Unknown
 from ..protocol import Credentials, Endpoint
-from .connection import CONNECT_SECONDS, Session, describe, open_connection
-from .errors import connect_failure
+from . import connection
+from .connection import Session, describe, open_connection
+from .errors import connect_failure, shortened
+
+GRACE_SECONDS: Final = 1.0
+"""Beyond the deadlines of the login itself: only who is kept from seeing them takes longer."""
 
 
 class LoginResult(Enum):
@@ -30,17 +39,67 @@ async def check_login(endpoint: Endpoint, credentials: Credentials, dbname: str)
     says anything that is not clearly a refusal.
     """
     where = f"login of {credentials.username} to {describe(endpoint)}, database {dbname}"
+    name = f"hybridpg {where}"
+    if any(thread.name == name for thread in threading.enumerate()):
+        raise Unknown(f"{where}: an earlier one has not ended yet")
+    login = _in_thread(name, lambda: _log_in(endpoint, credentials, dbname, where))
     try:
-        connection = await open_connection(endpoint, credentials, dbname)
+        return await asyncio.wait_for(login, 2 * connection.CONNECT_SECONDS + GRACE_SECONDS)
+    except TimeoutError as error:
+        raise Unknown(
+            f"{where}: it takes too long; set the password of the role anew if its verifier asks "
+            f"for very many iterations"
+        ) from error
+
+
+async def _log_in(
+    endpoint: Endpoint, credentials: Credentials, dbname: str, where: str
+) -> LoginResult:
+    try:
+        opened = await open_connection(endpoint, credentials, dbname)
     except (psycopg.Error, OSError, TimeoutError) as error:
         if connect_failure(error) == "refused":
             return LoginResult.REFUSED
-        raise Unknown(f"{where}: {str(error) or type(error).__name__}") from error
-    session = Session(connection, where)
+        raise Unknown(f"{where}: {shortened(str(error) or type(error).__name__)}") from error
+    session = Session(opened, where)
     try:
-        rows = await session.attempt("SHOW transaction_read_only", limit=CONNECT_SECONDS)
+        rows = await session.attempt("SHOW transaction_read_only", limit=connection.CONNECT_SECONDS)
     except (psycopg.Error, OSError) as error:
         raise Unknown(f"{where}: {type(error).__name__} after the login") from error
     finally:
         session.close()
     return LoginResult.READ_ONLY if rows[-1] == [("on",)] else LoginResult.PRIMARY
+
+
+def _in_thread(
+    name: str, make: Callable[[], Coroutine[Any, Any, LoginResult]]
+) -> asyncio.Future[LoginResult]:
+    """Run a login on an event loop of its own, in a thread that nobody has to wait for.
+
+    In SCRAM the verifier says how often the client has to hash, and the owner of a role may write
+    a verifier that asks for two thousand million times: an hour, in which libpq lets nothing else
+    happen on its event loop.
+    """
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[LoginResult] = loop.create_future()
+
+    def settle(result: LoginResult | None, error: BaseException | None) -> None:
+        if future.done():
+            return  # given up meanwhile
+        if result is not None:
+            future.set_result(result)
+        elif error is not None:
+            future.set_exception(error)
+
+    def work() -> None:
+        result, problem = None, None
+        try:
+            result = asyncio.run(make())
+        except BaseException as error:  # noqa: BLE001 - raised where it is waited for
+            problem = error
+        threading.current_thread().name = f"{name} ended"  # before anybody can ask again
+        with contextlib.suppress(RuntimeError):  # the loop has ended, and its waiter with it
+            loop.call_soon_threadsafe(settle, result, problem)
+
+    threading.Thread(target=work, name=name, daemon=True).start()
+    return future

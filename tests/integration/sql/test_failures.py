@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
+import os
+import resource
 import signal
 import socket
 from collections.abc import AsyncIterator, Iterator
@@ -12,7 +15,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from tests.fix_postgres import PgServer, free_port
+from tests.fix_postgres import PgServer, free_port, running_server
 
 from hybridpg.backends import (
     AdminLogin,
@@ -419,3 +422,60 @@ async def _attempt(call) -> Exception | None:
 def test_the_number_of_sessions_is_small_enough_for_a_small_server():
     """Managed servers of the smallest class have about 25 connections for customers."""
     assert SESSIONS <= 4
+
+
+async def test_a_verifier_that_asks_for_millions_of_hashes_stops_nobody(
+    pg: PgServer, short_timeouts: None
+):
+    """H20: any tenant can write such a verifier for its own role, and the others go on."""
+    salt = base64.b64encode(b"0123456789abcdef").decode()
+    key = base64.b64encode(b"0" * 32).decode()
+    pg.run(f"CREATE ROLE greedy LOGIN PASSWORD 'SCRAM-SHA-256$9000000:{salt}${key}:{key}'")
+    longest, loop = 0.0, asyncio.get_running_loop()
+
+    async def watch_the_loop() -> None:
+        nonlocal longest
+        while True:
+            before = loop.time()
+            await asyncio.sleep(0.01)
+            longest = max(longest, loop.time() - before)
+
+    watch = asyncio.create_task(watch_the_loop())
+    login = Credentials("greedy", Password("whatever"))
+    with pytest.raises(Unknown, match="takes too long"):
+        await check_login(pg.endpoint(), login, "postgres")
+    with pytest.raises(Unknown, match="has not ended"):
+        await check_login(pg.endpoint(), login, "postgres")
+    await asyncio.sleep(0.02)
+    watch.cancel()
+    assert longest < 1.0
+    pg.run("DROP ROLE greedy")
+
+
+async def test_a_server_that_wants_passwords_hashed_for_hours_is_told_so():
+    """The setting is any administrator's, and hashing would stop everybody."""
+    with running_server(16) as own_pg:  # the version that the setting came with
+        own_pg.run("ALTER ROLE postgres SET scram_iterations = 2000000000")
+        async with databases() as backend:
+            case = make_case(own_pg)
+            with pytest.raises(Unknown, match="scram_iterations"):
+                await ensure(backend, case)
+        assert exists(own_pg, case.name) == (False, False)
+
+
+async def test_more_than_a_thousand_open_files_are_no_trouble(pg: PgServer):
+    """A session is looked at before it is used again, whatever number its socket has."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < 2048:
+        pytest.skip("more files cannot be opened here")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 2048), hard))
+    with contextlib.ExitStack() as stack:
+        while (handle := os.open(os.devnull, os.O_RDONLY)) < 1100:
+            stack.callback(os.close, handle)
+        stack.callback(os.close, handle)
+        async with databases() as backend:
+            case = make_case(pg)
+            await ensure(backend, case)
+            assert await check_login(pg.endpoint(), case.role, case.name) is LoginResult.PRIMARY
+            await drop(backend, case)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
