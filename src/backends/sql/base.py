@@ -106,11 +106,17 @@ class SqlDatabases:
         known = (await observer.catalog(name)).roles.get(name)
         if known is not None and known.held and database.owner.same(known.owner):
             return Done()
+        try:
+            return await self._ensure_role(pool, database, role)
+        finally:
+            observer.touch(name)  # a view that was read in between may lack what was written
+
+    async def _ensure_role(self, pool: Pool, database: DatabaseRef, role: Credentials) -> Outcome:
+        name = database.external_name
         async with pool.session() as session:
             for _ in range(2):  # the second time, if somebody else made it in between
                 catalog = await read_catalog(session, [name])
                 present = catalog.roles.get(name)
-                observer.touch(name)
                 if present is None:
                     if await create_role(session, database, role, superuser=catalog.superuser):
                         return Done((f"role {name!r} was created",))
@@ -167,10 +173,12 @@ class SqlDatabases:
             observer.touch(name, facts.oid if facts else 0)
             if policy is not Policy.DELETE:
                 await mark_role(session, name, retained.mark())
+                observer.touch(name)
                 return Done((f"database {name!r} and its role are kept",))
             if not check_database(database, catalog) or facts is None:
                 return Done()
             await drop_database(session, facts)
+            observer.touch(name, facts.oid)
         return Done((f"database {name!r} was dropped",))
 
     async def delete_user(self, database: DatabaseRef) -> Outcome:
@@ -192,6 +200,7 @@ class SqlDatabases:
         async with pool.session() as session:
             await leave_database(session, name, "")
             await drop_role(session, name)
+            observer.touch(name)  # again: a view that was read in between still has it
         return Done((f"role {name!r} was dropped",))
 
     async def server_catalog(self, endpoint: Endpoint) -> Catalog:

@@ -9,8 +9,9 @@ import psycopg
 import pytest
 from tests.fix_postgres import CLOUD_ADMIN, SUPERUSER, PgServer
 
-from hybridpg.backends import Conflict, Owner, Policy, Present, Unknown
+from hybridpg.backends import Absent, Conflict, Owner, Policy, Present, Unknown
 from hybridpg.backends.sql import LoginResult, SqlDatabases, check_login
+from hybridpg.backends.sql.connection import Row, Session, Statement
 
 from .cases import Case, databases, drop, ensure, exists, fresh_owner, make_case, plan, state_of
 
@@ -311,3 +312,24 @@ async def test_the_mark_says_whose_it_is(pg: PgServer):
         assert isinstance(observed, Present)
         assert case.ref.owner.same(observed.state.owner)
         await drop(backend, case)
+
+
+async def test_a_name_is_free_at_once_after_a_deletion_that_others_looked_at(pg: PgServer):
+    """A view that was read while the role was dropped does not keep the name taken."""
+
+    class Nosy(Session):
+        async def execute(
+            self, statement: Statement, *, doing: str, field: str = ""
+        ) -> list[list[Row]]:
+            if doing.startswith("cannot drop role"):
+                await backend.observe_database(case.ref)
+            return await super().execute(statement, doing=doing, field=field)
+
+    async with databases(connect=Nosy.open, snapshot_seconds=60.0) as backend:
+        case = make_case(pg)
+        await ensure(backend, case)
+        observed = await backend.observe_database(case.ref)
+        await backend.delete_database(case.ref, observed, Policy.DELETE)
+        await backend.delete_user(case.ref)
+        heir = case.by(fresh_owner())
+        assert await backend.observe_database(heir.ref) == Absent()
