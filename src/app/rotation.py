@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from ..backends import Busy, Credentials, Endpoint, Outcome, Password, Pending, Unknown
 from ..backends.sql import LoginResult
-from ..controller import MergePatch, NotFound, ObjectKey
+from ..controller import JsonPatch, MergePatch, NotFound, ObjectKey
 from .connection_keys import NEXT_PASSWORD
 from .credentials import (
     PasswordKeeper,
@@ -143,9 +143,32 @@ class Rotation:
             except NotFound:
                 return
             draft.rebase(Subject(subject.resource, obj))
+        await self._record(draft, timestamp(self._runtime.clock()))
+
+    async def _record(self, draft: StatusDraft, moment: str) -> None:
+        """Take the request out of status whoever else writes the object now.
+
+        The label may be back by then: it asks for another reset, and is not taken for this one.
+        """
+        subject, rotation = draft.subject, draft.get("passwordReset")
+        change = JsonPatch(
+            (
+                {"op": "test", "path": "/metadata/uid", "value": subject.uid},
+                {"op": "test", "path": "/status/passwordReset", "value": rotation},
+                {"op": "remove", "path": "/status/passwordReset"},
+                {"op": "add", "path": "/status/lastRotation", "value": moment},
+            )
+        )
+        obj = await self._runtime.client.patch(
+            subject.resource, subject.key, change, subresource="status"
+        )
+        done = "the password was changed and the new one logs in"
+        self._runtime.events.event(subject.reference, "Normal", "PasswordReset", done)
         draft.set("passwordReset", None)
-        draft.set("lastRotation", timestamp(self._runtime.clock()))
-        draft.note("PasswordReset", "the password was changed and the new one logs in")
+        draft.set("lastRotation", moment)
+        found = Subject(subject.resource, obj)
+        if found.generation == subject.generation:
+            draft.rebase(found)
 
     def forget(self, key: ObjectKey) -> None:
         """Drop what was warned about an object that is gone."""
