@@ -209,21 +209,30 @@ def _own_namespace(path: str) -> str:
 def _read_endpoint(name: str, chosen: ExternalServer, data: dict[str, bytes]) -> Endpoint:
     """Put configuration and Secret together; the configuration wins."""
 
+    def text(key: str) -> str:
+        try:
+            decoded = data.get(key, b"").decode()
+        except UnicodeDecodeError as error:
+            raise missing(f"has a key {key} that is not UTF-8") from error
+        if "\0" in decoded:
+            raise missing(f"has a key {key} with a NUL character")
+        return decoded
+
     def value(*keys: str) -> str:
-        return next((data[key].decode().strip() for key in keys if data.get(key)), "")
+        return next((text(key).strip() for key in keys if data.get(key)), "")
 
     def missing(what: str) -> Unavailable:
         return Unavailable(f"external server {name!r}: its Secret {chosen.secret} {what}")
 
     host = chosen.host or value("host", "hostname")
-    username, password = value("username", "user"), data.get("password", b"").decode()
+    username, password = value("username", "user"), text("password")
     if not host:
         raise missing("has no key host, and the configuration has no host")
     if not username or not password:
         raise missing("needs the keys username and password")
     port = chosen.port or value("port") or DEFAULT_PORT
-    if not str(port).isdigit():
-        raise missing(f"has a key port that is no number: {port!r}")
+    if not (str(port).isascii() and str(port).isdigit() and 0 < int(port) < 65536):
+        raise missing(f"has a key port that is no port: {port!r}")
     sslmode = chosen.sslmode or value("sslmode") or "verify-full"
     if not _is_sslmode(sslmode):
         raise missing(f"has a key sslmode that is none of {', '.join(get_args(SslMode))}")

@@ -94,7 +94,11 @@ async def test_a_password_is_taken_as_it_is():
         ({"username": b"root", "password": b"canary"}, "has no key host"),
         ({"host": b"db", "password": b"canary"}, "needs the keys username and password"),
         ({"host": b"db", "username": b"root"}, "needs the keys username and password"),
-        ({**SECRET, "port": b"five"}, "key port that is no number"),
+        ({**SECRET, "port": b"five"}, "key port that is no port"),
+        ({**SECRET, "port": "\u00b2".encode()}, "key port that is no port"),
+        ({**SECRET, "port": b"70000"}, "key port that is no port"),
+        ({**SECRET, "password": b"canary\xff"}, "key password that is not UTF-8"),
+        ({**SECRET, "password": b"canary\0"}, "key password with a NUL"),
         ({**SECRET, "sslmode": b"prefer"}, "is none of disable, require, verify-ca, verify-full"),
     ],
 )
