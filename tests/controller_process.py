@@ -56,6 +56,11 @@ class Controller:
         """How many of them were based on an object that had changed meanwhile."""
         self.starts = 0
 
+    @property
+    def made(self) -> int:
+        """How many writes of this process were carried out."""
+        return len(self.writes) - self.refused
+
     async def __aenter__(self) -> Self:
         """Listen; the controller itself is not started yet."""
         self.folder.mkdir()
