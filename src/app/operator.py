@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, TypeVar
 
 from ..controller import Client, Manager, Transport
 from .config import Config
 from .install import install, log_scope
 from .wiring import prepare_backends
+
+T = TypeVar("T")
 
 GRACE_SECONDS: Final = 5.0
 """What passes in progress get at the end: none waits, so this is many statements' time."""
@@ -31,13 +33,26 @@ async def run_operator(
         ManagerError: a task died; the process should end and be started again.
     """
     client = Client(transport)
-    backends = await prepare_backends(config, client)
+    backends = await _unless_stopped(stop, prepare_backends(config, client))
+    if backends is None:
+        await client.close()
+        return
     try:
         manager = Manager(client, name="hybridpg", grace=GRACE_SECONDS, scope=log_scope)
         install(manager, config, backends)
-        async with manager:
-            if on_started is not None:
-                on_started()
-            await manager.wait(stop)
+        await manager.run(stop, on_started=on_started)
     finally:
         await backends.close()
+
+
+async def _unless_stopped(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
+    """Return what ``work`` returns, or None if ``stop`` came first: a start may hang as well."""
+    task, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait((task, stopping), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        stopping.cancel()
+        if not task.done():
+            task.cancel()
+            await asyncio.wait((task,))
+    return None if task.cancelled() else task.result()

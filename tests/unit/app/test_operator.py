@@ -1,0 +1,79 @@
+"""The operator as a process: it starts, says so, and ends when told, whatever hangs."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+import yaml
+
+from hybridpg.app import Config, ConfigError, run_operator
+from hybridpg.controller import CUSTOM_RESOURCE_DEFINITIONS, Client
+from hybridpg.controller.testing import FakeCluster
+from hybridpg.crds.manifest import crd_yaml
+
+pytestmark = pytest.mark.virtual_time
+
+
+def config_of(**values: Any) -> Config:
+    return Config.model_validate({"backend": "external", **values})
+
+
+@pytest.fixture
+async def cluster() -> FakeCluster:
+    made = FakeCluster(seed=1)
+    for document in yaml.safe_load_all(crd_yaml()):
+        await Client(made).create(CUSTOM_RESOURCE_DEFINITIONS, document)
+    return made
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+async def test_it_says_when_it_has_started_and_ends_when_told(cluster: FakeCluster):
+    stop, started = asyncio.Event(), asyncio.Event()
+    task = asyncio.create_task(run_operator(config_of(), cluster, stop, on_started=started.set))
+    await started.wait()
+    stop.set()
+    before = now()
+    await task
+    assert now() - before < 10
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param("/api/v1/namespaces/kube-system", id="cluster-id"),
+        pytest.param("/apis/hybridcloud*", id="first-list"),
+    ],
+)
+async def test_a_start_that_hangs_ends_when_told(cluster: FakeCluster, path: str):
+    """H18: SIGTERM ends it in under ten seconds, also while the API server does not answer."""
+    cluster.faults.delay(1e6, path=path, times=100)
+    stop = asyncio.Event()
+    task = asyncio.create_task(run_operator(config_of(), cluster, stop))
+    await asyncio.sleep(30)
+    assert not task.done()
+    stop.set()
+    before = now()
+    await task
+    assert now() - before < 10
+
+
+async def test_a_cluster_without_identity_is_refused_with_the_line_to_add(cluster: FakeCluster):
+    cluster.faults.error(403, "Forbidden", method="GET", times=100)
+    with pytest.raises(ConfigError, match="cluster_id"):
+        await run_operator(config_of(), cluster, asyncio.Event())
+
+
+async def test_cancelling_a_start_leaves_nothing_behind(cluster: FakeCluster):
+    cluster.faults.delay(1e6, path="/api/v1/namespaces/kube-system")
+    task = asyncio.create_task(run_operator(config_of(), cluster, asyncio.Event()))
+    await asyncio.sleep(1)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    assert [each.get_name() for each in others if "operator" in repr(each)] == []
