@@ -30,8 +30,8 @@ from hybridpg.controller import SECRETS
 
 pytestmark = [pytest.mark.testenv, pytest.mark.postgres, pytest.mark.slow]
 RESET = {"metadata": {"labels": {"operator/action": "reset-password"}}}
-RESET_WRITES = 5
-"""Accepted in status, staged in the Secret, proven in the Secret, label off, status."""
+RESET_WRITES = 6
+"""Accepted in status, staged in the Secret, proven in the Secret, label off, closed, status."""
 
 
 @pytest.fixture
@@ -248,10 +248,10 @@ async def test_killed_at_each_write_of_a_reset_the_password_changes_once(
     for kind, name in ((SERVERS, "one"), (DATABASES, "app")):
         application = Application(stage, name)
         async with at_work(application):
-            before = controller.made
+            made = controller.made
             await stage.patch(kind, name, RESET)
             await stage.ready()
-            await writes_are(controller, before + RESET_WRITES)
+            await writes_are(controller, made + RESET_WRITES)
             for committed in (False, True):
                 for write in range(1, RESET_WRITES + 1):
                     before = await history.passwords(name)
