@@ -290,4 +290,17 @@ IMMUTABLE = [
         )
         for new in ("external", "", None)
     ),
+    *(
+        pytest.param(
+            merged(SERVER, {"spec": {"backendOptions": {"server": "main"}}}),
+            {"backendOptions": new},
+            "backendOptions.server is immutable once it is set",
+            id=f"backendOptions.server: {what}",
+        )
+        for what, new in (
+            ("changed", {"server": "other"}),
+            ("removed", {"server": None}),
+            ("removed with its section", None),
+        )
+    ),
 ]

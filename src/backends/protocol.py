@@ -257,8 +257,8 @@ class Capabilities:
     ``server_fields`` are the paths of the server spec that it honours (``size.storageGB``); every
     other one that a user sets is listed in ``status.unsupportedFields``. ``publishes_admin``
     is whether the server Secret holds the admin login, ``provisions`` whether servers are made and
-    deleted at all (else they exist before and stay after). ``name_limit`` is in bytes. The name pattern
-    and the admin's name are those of the configuration.
+    deleted at all (else they exist before and stay after). ``name_limit`` is in bytes. The name
+    pattern and the admin's name are those of the configuration.
     """
 
     server_fields: frozenset[str]

@@ -20,6 +20,12 @@ _BACKEND_UNCHANGED = (
     "!has(oldSelf.backend) || oldSelf.backend == '' || "
     "(has(self.backend) && self.backend == oldSelf.backend)"
 )
+_SERVER_UNCHANGED = (
+    "!has(oldSelf.backendOptions) || !('server' in oldSelf.backendOptions) || "
+    "(has(self.backendOptions) && 'server' in self.backendOptions && "
+    "self.backendOptions['server'] == oldSelf.backendOptions['server'])"
+)
+"""Databases on the server that is named first would be left behind, and made anew and empty."""
 
 
 class Size(ApiModel):
@@ -95,6 +101,7 @@ class ServerSpec(ApiModel):
     model_config = ConfigDict(
         json_schema_extra=rules(
             rule(_BACKEND_UNCHANGED, "backend is immutable once it is set"),
+            rule(_SERVER_UNCHANGED, "backendOptions.server is immutable once it is set"),
         )
     )
     operator_fields: ClassVar[frozenset[str]] = frozenset(
