@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..backends import Absent, Backend, DatabaseRef, Outcome, Pending, Policy
+from ..backends import Absent, Backend, Busy, DatabaseRef, Outcome, Pending, Policy
 from ..controller import NotFound, ObjectKey, Result
 from .deletion import block, keep_secret, kept_earlier
 from .kinds import SERVERS
@@ -44,6 +44,10 @@ async def _without_server(
             f"server {key.name} is gone, so the deletion of the data cannot be proven; set "
             f"spec.deletionPolicy to Retain to let the object go",
         )
+    if runtime.directory.absent(key):
+        return None  # the data went with its server
+    if not runtime.directory.seen(key):
+        raise Busy(f"server {key.name} was not looked at since the start", retry_after=1.0)
     return block(
         draft, Reason.WAITING_FOR_SERVER, f"the deletion waits until server {key.name} answers"
     )

@@ -38,6 +38,9 @@ STALE_RETRY_SECONDS: Final = 0.2
 LOOK_ON_SECONDS: Final = 60.0
 """Until a paused object that others depend on is looked at again."""
 
+BUSY_SECONDS: Final = 5.0
+"""A target that is busy for less is not worth a write; a deletion never waits silently for more."""
+
 
 class ObjectReconciler(ABC):
     """Reads as: guards with early returns, then the kind's own work, then one status write."""
@@ -46,6 +49,7 @@ class ObjectReconciler(ABC):
 
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime
+        self._busy_since: dict[ObjectKey, float] = {}
 
     @property
     @abstractmethod
@@ -92,15 +96,25 @@ class ObjectReconciler(ABC):
 
     async def _attempt(self, draft: StatusDraft, step: Step) -> Result:
         """Run a step; what it raises by contract becomes a condition."""
+        key, busy = draft.subject.key, None
         try:
             return await step(draft)
-        except Busy as busy:
-            if draft.subject.deleting:  # it may be busy for long: a deletion never waits silently
-                draft.progressing(Reason.DELETING, f"the deletion waits: {busy}")
+        except Busy as error:
+            busy = error
+            if draft.subject.deleting and self._busy_for(key) >= BUSY_SECONDS:
+                draft.progressing(Reason.DELETING, f"the deletion waits: {error}")
                 await self._write(draft)
-            return Result(requeue_after=busy.retry_after)
+            return Result(requeue_after=error.retry_after)
         except CONTRACT as error:
             return await self._fail(draft, error)
+        finally:
+            if busy is None:
+                self._busy_since.pop(key, None)
+
+    def _busy_for(self, key: ObjectKey) -> float:
+        """Return for how many seconds the target had no time for an object."""
+        now = asyncio.get_running_loop().time()
+        return now - self._busy_since.setdefault(key, now)
 
     async def _converge(self, draft: StatusDraft) -> Result:
         result = await self.converge(draft)

@@ -38,6 +38,7 @@ class ServerDirectory:
     def __init__(self) -> None:
         self._entries: dict[ObjectKey, ServerEntry] = {}
         self._seen: set[ObjectKey] = set()
+        self._absent: set[ObjectKey] = set()
         self._listeners: list[Callable[[ObjectKey], None]] = []
 
     def subscribe(self, listener: Callable[[ObjectKey], None]) -> None:
@@ -48,6 +49,7 @@ class ServerDirectory:
         """Enter a server; its databases are woken if anything about it changed."""
         changed = self._entries.get(key) != entry
         self._entries[key] = entry
+        self._absent.discard(key)
         self._tell(key, changed=changed)
 
     def withdraw(self, key: ObjectKey) -> None:
@@ -58,6 +60,18 @@ class ServerDirectory:
         """Remove a server whose object is gone, and that it was ever looked at."""
         self.withdraw(key)
         self._seen.discard(key)
+        self._absent.discard(key)
+
+    def declare_absent(self, key: ObjectKey) -> None:
+        """Note that a server which is being deleted is proven gone, its databases with it."""
+        news = key not in self._absent
+        self._entries.pop(key, None)
+        self._absent.add(key)
+        self._tell(key, changed=news)
+
+    def absent(self, key: ObjectKey) -> bool:
+        """Return whether the server is proven gone."""
+        return key in self._absent
 
     def doubt(self, key: ObjectKey) -> None:
         """Note that a server was looked at without a clear answer; one that answered stays."""

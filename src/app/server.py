@@ -116,6 +116,8 @@ class ServerReconciler(ObjectReconciler):
         ref = server_ref(draft, backend, self.runtime.cluster_id)
         observed = await backend.observe_server(ref)
         ours = is_ours(ref, observed) or not backend.capabilities.provisions
+        if isinstance(observed, Absent) and draft.subject.deleting:
+            self.runtime.directory.declare_absent(draft.subject.key)
         if isinstance(observed, Absent) or not ours:
             return None
         name = str(draft.subject.spec.get("credentialsSecret", ""))
@@ -210,13 +212,16 @@ class ServerReconciler(ObjectReconciler):
     ) -> Result | None:
         """Carry the changes out; a result means that they go on without us."""
         draft, messages = server.draft, [change.message for change in changes]
-        usable = draft.met(Condition.READY)
-        reason = Reason.UPDATING if usable else Reason.CREATING
+        answers = isinstance(observed, Present) and observed.state.ready
+        usable = answers and draft.met(Condition.READY)
+        reason = Reason.UPDATING if usable else _down(draft)
         admin = Credentials(_admin_username(server.backend, observed), _password(secret))
         outcome = await server.backend.create_or_update_server(server.ref, changes, admin)
         if isinstance(outcome, Pending):
             draft.set("pendingChanges", messages)
             draft.condition(Condition.SYNCED, False, reason, outcome.message)
+            if not answers:
+                self._withdraw(draft, reason, outcome.message)
             draft.progressing(reason, outcome.message, ready=usable)
             return Result(requeue_after=outcome.retry_after)
         for note in outcome.notes or messages:
@@ -241,8 +246,10 @@ class ServerReconciler(ObjectReconciler):
                 draft.note("UnsupportedFields", f"not supported here: {fields}", warning=True)
         refused = any(not p.fallback for p in problems)
         message = "; ".join(texts) or "the server is as the spec asks for"
-        if texts and message != draft.message(Condition.SYNCED):
-            draft.note("SpecNotHonoured", message, warning=True)
+        before = draft.message(Condition.SYNCED)
+        refused_before = bool(before) and not draft.met(Condition.SYNCED)
+        if texts and message != before and (refused_before or not refused):
+            draft.note("SpecNotHonoured", message, warning=True)  # no transition tells it
         reason = Reason.INVALID_SPEC if refused else Reason.AVAILABLE
         draft.condition(Condition.SYNCED, not refused, reason, message)
 
@@ -250,13 +257,16 @@ class ServerReconciler(ObjectReconciler):
         """Say that the server is not there yet, and look again soon."""
         state = observed.state if isinstance(observed, Present) else None
         message = (state.message if state else "") or "the server does not answer yet"
-        known = server.draft.get("endpoint") is not None
-        reason = Reason.UNREACHABLE if known else Reason.CREATING
-        self.runtime.directory.withdraw(server.draft.subject.key)
-        self.runtime.logins.forget(server.draft.subject.identity)
-        server.draft.condition(Condition.ENDPOINT_READY, False, reason, message)
+        reason = _down(server.draft)
+        self._withdraw(server.draft, reason, message)
         server.draft.progressing(reason, message)
         return Result(requeue_after=1.0)
+
+    def _withdraw(self, draft: StatusDraft, reason: Reason, message: str) -> None:
+        """Take a server that does not answer out of use."""
+        self.runtime.directory.withdraw(draft.subject.key)
+        self.runtime.logins.forget(draft.subject.identity)
+        draft.condition(Condition.ENDPOINT_READY, False, reason, message)
 
     async def _publish(
         self, server: _Server, secret: CredentialsSecret | None, state: ServerState
@@ -333,6 +343,11 @@ def _required(secret: CredentialsSecret | None) -> CredentialsSecret:
     if secret is None:
         raise AssertionError("a backend that publishes its admin has a Secret by now")
     return secret
+
+
+def _down(draft: StatusDraft) -> Reason:
+    """Return why a server that does not answer is not Ready."""
+    return Reason.CREATING if draft.get("endpoint") is None else Reason.UNREACHABLE
 
 
 def _with_admin(endpoint: Endpoint, username: str, secret: CredentialsSecret | None) -> Endpoint:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from hybridpg.app.kinds import DATABASES, FINALIZER, RETAINED_FROM, SERVERS
-from hybridpg.backends import Owner, Policy, Unknown
+from hybridpg.backends import Busy, Owner, Policy, Unknown
 from hybridpg.controller import SECRETS
 
 from .world import World, running
@@ -287,9 +287,10 @@ async def test_a_server_that_is_lost_is_not_made_again_to_be_deleted():
     await world.delete(DATABASES, "app")
     world.target.servers.clear()
     async with world.operator():
-        await world.reason(DATABASES, "app", "WaitingForServer")
-        await asyncio.sleep(120)
+        await world.gone(DATABASES, "app")
+        await world.gone(SERVERS, "pg")
     assert world.target.servers == {}
+    assert world.target.calls["create_or_update_server"] == 1
 
 
 async def test_a_finalizer_that_is_removed_by_hand_skips_the_clean_up():
@@ -346,3 +347,49 @@ async def test_a_server_that_is_only_used_goes_whether_it_answers_or_not():
         await world.delete(SERVERS, "pg")
         await world.gone(SERVERS, "pg", 5)
         assert "delete_server" not in world.target.calls
+
+
+async def test_a_server_that_is_gone_with_its_data_blocks_no_deletion():
+    """Both are deleted, and what held the data is proven absent: there is nothing to wait for."""
+    async with both_ready(
+        database={"deletionPolicy": "Delete"}, server={"deletionPolicy": "Delete"}
+    ) as world:
+        del world.target.servers["team-pg"]
+        await world.delete(SERVERS, "pg")
+        await world.delete(DATABASES, "app")
+        await world.gone(DATABASES, "app")
+        await world.gone(SERVERS, "pg")
+
+
+async def test_a_server_without_time_is_said_only_when_it_lasts():
+    """No status is written for a wait of milliseconds, and none is silent for long."""
+    async with both_ready(database={"deletionPolicy": "Delete"}) as world:
+        await world.events("app")
+        world.target.fail["delete_database"] = Busy("all sessions are in use", retry_after=0.1)
+        before = world.writes()
+        await world.delete(DATABASES, "app")
+        await asyncio.sleep(4)
+        assert world.writes() == before + 1  # our own deletion
+        condition = await world.reason(DATABASES, "app", "Deleting")
+        assert condition["message"] == "the deletion waits: all sessions are in use"
+        world.target.fail.clear()
+        await world.gone(DATABASES, "app")
+
+
+async def test_a_restart_in_the_middle_of_a_deletion_says_nothing_new():
+    world = World()
+    await world.prepare()
+    async with world.operator():
+        await world.server()
+        await world.database(deletionPolicy="Delete")
+        await world.ready(DATABASES, "app")
+        world.target.fail["delete_database"] = Unknown("no answer")
+        await world.delete(DATABASES, "app")
+        await world.reason(DATABASES, "app", "Unreachable")
+    status = (await world.get(DATABASES, "app"))["status"]
+    world.target.fail["observe_server"] = Busy("starting", retry_after=0.5)
+    async with world.operator():
+        await asyncio.sleep(4)
+        assert (await world.get(DATABASES, "app"))["status"] == status
+        world.target.fail.clear()
+        await world.gone(DATABASES, "app")

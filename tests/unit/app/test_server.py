@@ -171,6 +171,8 @@ async def test_a_wish_that_cannot_be_met_leaves_the_server_usable():
         synced = await world.condition(SERVERS, "pg", "Synced")
         assert (synced["status"], synced["reason"]) == ("False", "InvalidSpec")
         assert "13 GB" in synced["message"]
+        told = [e for e in await world.events("pg") if "13 GB" in e[2]]
+        assert [e[:2] for e in told] == [("Warning", "InvalidSpec")]
 
 
 async def test_pending_changes_are_shown_while_they_are_pending_only():

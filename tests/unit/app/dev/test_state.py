@@ -3,6 +3,7 @@
 import fcntl
 import json
 import stat
+from dataclasses import replace
 
 import pytest
 
@@ -32,10 +33,21 @@ def test_two_folders_differ_in_token_and_cluster_id(tmp_path):
 def test_the_settings_are_found_again_at_the_next_start(tmp_path):
     with hold(tmp_path / "state") as state:
         first = state.settings
-        state.keep(Settings(first.cluster_id, first.token, port=4711))
+        state.keep(replace(first, port=4711))
 
     with hold(tmp_path / "state") as state:
-        assert state.settings == Settings(first.cluster_id, first.token, port=4711)
+        assert state.settings == replace(first, port=4711)
+
+
+def test_the_block_of_ports_is_below_the_ephemeral_ones_and_never_has_5432():
+    for _ in range(200):
+        first, last = map(int, Settings.new().server_ports.split("-"))
+
+        assert 20_000 <= first < last < 32_768
+
+
+def test_two_folders_rarely_share_their_ports():
+    assert len({Settings.new().server_ports for _ in range(20)}) > 10
 
 
 def test_a_second_dev_on_the_same_folder_is_refused_and_told_what_to_do(tmp_path):

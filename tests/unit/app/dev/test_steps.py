@@ -46,6 +46,14 @@ def test_a_note_stands_under_the_titles(said):
     assert said[0].strip() == "PostgreSQLServer demo: Creating"
 
 
+def test_what_alternates_is_said_once_each(said):
+    steps = steps_at(said)
+    for text in ("Creating", "Denied", "Creating", "Denied"):
+        steps.note(text)
+
+    assert [line.strip() for line in said] == ["Creating", "Denied"]
+
+
 def test_a_failure_names_its_fix():
     error = StepFailed("initdb not found", fix="sudo apt-get install postgresql")
 
