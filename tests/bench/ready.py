@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import psycopg
@@ -51,8 +52,8 @@ async def by_operator() -> float:
         await started.wait()
         begin = time.perf_counter()
         await apply(client)
-        await wait_ready(client, lambda _: None)
-        await wait_login(client, KEY, state.certificate)
+        ready = partial(wait_ready, client, lambda _: None)
+        await wait_login(client, KEY, state.certificate, ready)
         seconds = time.perf_counter() - begin
         stop.set()
         await operator

@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -57,12 +58,17 @@ class Run:
         """Wait for the last line of the usage, and return the lines that are to be pasted."""
         end = time.monotonic() + START_SECONDS
         while READY not in self.output.read_text():
-            assert self.process.poll() is None, self.output.read_text()
-            assert time.monotonic() < end, self.output.read_text()
+            assert self.process.poll() is None, self.said()
+            assert time.monotonic() < end, self.said()
             time.sleep(0.02)
         lines = self.output.read_text().splitlines()
         usage = lines[lines.index("Look at it:") :]
         return [line.strip() for line in usage if line.startswith("  ")]
+
+    def said(self) -> str:
+        """All that can explain a failure."""
+        log = self.home / ".hybridpg" / "controller.log"
+        return self.output.read_text() + (log.read_text() if log.exists() else "")
 
     def end(self, number: signal.Signals) -> int:
         """Send a signal and return the exit code."""
@@ -305,6 +311,15 @@ def test_a_first_run_that_is_killed_again_and_again_gets_there_in_the_end(home):
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert processes_below(home) == []
+
+
+def test_a_port_that_somebody_else_took_meanwhile_is_named_and_waited_for(home):
+    assert dev(home, "--check").returncode == 0
+    with socket.create_server(("127.0.0.1", int(secret(home)["port"]))):
+        run = Run(home, "--check")
+        wait_until(lambda: "is taken" in run.output.read_text())
+
+    assert run.process.wait(START_SECONDS) == 0, run.said()
 
 
 def test_an_interrupted_check_is_not_a_success(home):

@@ -43,14 +43,15 @@ async def apply(client: Client) -> None:
 async def wait_ready(client: Client, note: Callable[[str], None]) -> None:
     """Wait until server and database are Ready; whatever they say on the way is a ``note``."""
     for resource, key in ((SERVERS, SERVER), (DATABASES, DATABASE)):
-        said: list[str] = []
+        last = "nothing was said about it"
         try:
             async with asyncio.timeout(READY_TIMEOUT):
                 while (condition := await _ready(client, resource, key)).get("status") != "True":
-                    _tell(resource, key, condition, said, note)
+                    if condition:
+                        last = f"{condition['reason']}: {condition['message']}"
+                        note(f"{resource.kind} {key.name}: {last}"[:NOTE_LIMIT])
                     await asyncio.sleep(POLL_INTERVAL)
         except TimeoutError as error:
-            last = said[-1] if said else "nothing was said about it"
             raise StepFailed(
                 f"{resource.kind} {key.name} is not Ready after {READY_TIMEOUT:.0f} s: {last}",
                 fix="the log says more",
@@ -67,19 +68,3 @@ async def _ready(client: Client, resource: Resource, key: ObjectKey) -> JsonObje
         if condition["type"] == Condition.READY:
             return dict(condition)
     return {}
-
-
-def _tell(
-    resource: Resource,
-    key: ObjectKey,
-    condition: JsonObject,
-    said: list[str],
-    note: Callable[[str], None],
-) -> None:
-    """Note what the condition says, once: states that alternate must not fill the terminal."""
-    if not condition:
-        return
-    text = f"{condition['reason']}: {condition['message']}"
-    if text not in said:
-        said.append(text)
-        note(f"{resource.kind} {key.name}: {text}"[:NOTE_LIMIT])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -16,8 +17,8 @@ from .steps import StepFailed
 
 CONNECT_TIMEOUT: Final = 10
 """Seconds; the server is on this machine."""
-LOGIN_TIMEOUT: Final = 60.0
-"""Seconds; a server that was stopped takes two to start, and longer to recover from a crash."""
+LOGIN_TIMEOUT: Final = 180.0
+"""Seconds; longer than the wait for Ready, whose failure says more."""
 POLL_INTERVAL: Final = 0.2
 NEEDED: Final = frozenset({"host", "port", "dbname", "username", "password", "sslmode"})
 _PROBE: Final = "hybridpg_dev_check"
@@ -59,15 +60,19 @@ async def read_login(client: Client, database: ObjectKey) -> Login:
     )
 
 
-async def wait_login(client: Client, database: ObjectKey, certificate: Path) -> Login:
+async def wait_login(
+    client: Client, database: ObjectKey, certificate: Path, ready: Callable[[], Awaitable[None]]
+) -> Login:
     """Log in with the Secret until that works; return what it holds, its authority in a file.
 
-    Right after a start the objects may still say Ready from the last run, whose servers are gone.
+    Right after a start the objects may still say Ready from the last run, whose servers are gone:
+    so whenever the login fails, ``ready`` is waited for again.
     """
     failure = "no answer"
     try:
         async with asyncio.timeout(LOGIN_TIMEOUT):
             while True:
+                await ready()
                 try:
                     login = await read_login(client, database)
                     await asyncio.to_thread(certificate.write_text, login.ca)

@@ -44,10 +44,15 @@ def data_folder(state: State) -> Path:
 
 def dev_config(state: State) -> Config:
     """Return the configuration of the controller; the environment has no say in it."""
+    options = {
+        "path": str(data_folder(state)),
+        "address": "127.0.0.1",
+        "ports": state.settings.server_ports,
+    }
     return Config.model_validate(
         {
             "backend": "local",
-            "backends": {"local": {"path": str(data_folder(state)), "address": "127.0.0.1"}},
+            "backends": {"local": options},
             "controller": {"cluster_id": state.settings.cluster_id},
         }
     )

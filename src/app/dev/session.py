@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -93,8 +94,8 @@ class Dev:
         """Apply the example and log in; then, unless this is a check, stay."""
         with self._steps.step("example") as step:
             await apply(client)
-            await wait_ready(client, self._steps.note)
-            login = await wait_login(client, DATABASE, state.certificate)
+            ready = partial(wait_ready, client, self._steps.note)
+            login = await wait_login(client, DATABASE, state.certificate, ready)
             step.done("PostgreSQLServer demo and PostgreSQLDatabase app are Ready")
         if self._options.check:
             with self._steps.step("login") as step:

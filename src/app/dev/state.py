@@ -31,6 +31,10 @@ from typing import IO, Final
 from .steps import StepFailed
 
 MARK: Final = ".hybridpg-dev"
+FIRST_PORT: Final = 20_000
+PORTS: Final = 50
+PORT_BLOCKS: Final = 240
+"""Blocks of ports from 20,000 on, which end below Linux's ephemeral ports (32,768)."""
 TOKEN_BYTES: Final = 24
 """192 random bits: the token is all that keeps other users of the machine out."""
 
@@ -41,12 +45,26 @@ class Settings:
 
     cluster_id: str
     token: str
+    first_server_port: int
     port: int = 0
 
     @classmethod
     def new(cls) -> Settings:
         """Make the settings of a new folder."""
-        return cls(cluster_id=str(uuid.uuid4()), token=secrets.token_urlsafe(TOKEN_BYTES))
+        return cls(
+            cluster_id=str(uuid.uuid4()),
+            token=secrets.token_urlsafe(TOKEN_BYTES),
+            first_server_port=FIRST_PORT + secrets.randbelow(PORT_BLOCKS) * PORTS,
+        )
+
+    @property
+    def server_ports(self) -> str:
+        """The ports of the PostgreSQL servers.
+
+        Servers that were stopped get their ports back only if nobody took them meanwhile. So each
+        folder has a block of its own: two that take turns do not take each other's ports.
+        """
+        return f"{self.first_server_port}-{self.first_server_port + PORTS - 1}"
 
 
 class State:

@@ -38,6 +38,7 @@ class Steps:
     def __init__(self, say: Say, now: Callable[[], float] = time.monotonic) -> None:
         self._say = say
         self._now = now
+        self._noted: set[str] = set()
 
     @contextmanager
     def step(self, title: str) -> Iterator[Step]:
@@ -53,5 +54,7 @@ class Steps:
             self._say(line)
 
     def note(self, text: str) -> None:
-        """Print a line between two steps."""
-        self._say(f"          {text}")
+        """Print a line between two steps, once: what alternates must not fill the terminal."""
+        if text not in self._noted:
+            self._noted.add(text)
+            self._say(f"          {text}")
