@@ -36,6 +36,8 @@ from .faults import Fault, Faults, cut, lose
 from .persistence import Journal, read
 
 NAMESPACES: Final = ("default", "kube-system", "kube-public", "kube-node-lease")
+RECORDED_REQUESTS: Final = 100_000
+"""More than any test makes, and about 30 MB."""
 BOOKMARK_SECONDS: Final = 60.0
 """About how often a real server sends bookmarks."""
 WATCH: Final = "WATCH"
@@ -76,7 +78,7 @@ class FakeCluster:
 
     ``seed`` repeats uids and generated names; ``now`` is the clock of all timestamps. It starts no
     thread and waits by the loop alone, so it works in virtual time. ``requests`` records
-    everything that arrived and ``faults`` scripts what goes wrong.
+    what arrived, the last tens of thousands of it, and ``faults`` scripts what goes wrong.
     """
 
     def __init__(
@@ -230,6 +232,8 @@ class FakeCluster:
         """Record a request and let the scripted faults strike."""
         if self._closed:
             raise TransportError("the fake cluster is closed")
+        if len(self.requests) >= RECORDED_REQUESTS:
+            del self.requests[: RECORDED_REQUESTS // 2]  # a development cluster runs for days
         self.requests.append(RecordedRequest(method, path, tuple(query)))
         # a loaded state may have left work undone, and no loop ran when it was loaded
         self._controllers.schedule()

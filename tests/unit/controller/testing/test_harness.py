@@ -9,6 +9,7 @@ from tests.unit.controller.testing.conftest import SECRETS, Api
 
 from hybridpg.controller.errors import NotFound
 from hybridpg.controller.testing import FakeCluster, eventually, settled
+from hybridpg.controller.testing import cluster as cluster_module
 
 pytestmark = pytest.mark.virtual_time
 
@@ -69,3 +70,14 @@ async def test_settled_names_the_requests_that_never_end(cluster: FakeCluster, a
     with pytest.raises(AssertionError, match=f"last requests: GET {SECRETS}"):
         await settled(cluster, seconds=5)
     task.cancel()
+
+
+async def test_a_cluster_that_runs_for_days_keeps_the_newest_requests_only(monkeypatch):
+    monkeypatch.setattr(cluster_module, "RECORDED_REQUESTS", 10)
+    cluster = FakeCluster(seed=1)
+    for number in range(25):
+        await cluster.request("GET", f"/api/v1/namespaces/n{number}")
+    paths = [request.path for request in cluster.requests]
+    assert len(paths) <= 10
+    assert paths[-1] == "/api/v1/namespaces/n24"
+    assert paths == [f"/api/v1/namespaces/n{n}" for n in range(25 - len(paths), 25)]
