@@ -33,7 +33,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from tests.requirements import missing
 
-from hybridpg.backends.protocol import AdminLogin, Endpoint, Password
+from hybridpg.backends.values import (
+    AdminLogin,
+    Endpoint,
+    Password,
+)
 
 MAJORS = (13, 14, 15, 16, 17, 18)
 HACK_POSTGRES = Path(__file__).parents[1] / "hack" / "postgres"

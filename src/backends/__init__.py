@@ -14,12 +14,15 @@ from .errors import (
 )
 from .kube import KubeApi
 from .protocol import (
-    Absent,
-    AdminLogin,
     Backend,
     BackendContext,
     BackendFactory,
     Capabilities,
+    Inventory,
+)
+from .values import (
+    Absent,
+    AdminLogin,
     Change,
     Credentials,
     DatabaseRef,
@@ -27,7 +30,6 @@ from .protocol import (
     DesiredDatabase,
     Done,
     Endpoint,
-    Inventory,
     Observed,
     Outcome,
     Owner,

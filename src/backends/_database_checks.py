@@ -21,7 +21,8 @@ from ._harness import (
     stranger,
 )
 from .errors import BackendError, Conflict, Rejected, Unknown
-from .protocol import (
+from .sql.login import LoginResult, check_login
+from .values import (
     Absent,
     Credentials,
     DatabaseState,
@@ -30,7 +31,6 @@ from .protocol import (
     Policy,
     Present,
 )
-from .sql.login import LoginResult, check_login
 
 Call: TypeAlias = Callable[[], Awaitable[object]]
 """One call of a backend that a check makes."""

@@ -14,8 +14,10 @@ from typing import Final, Protocol
 from ..crds import DatabaseSpec, ServerSpec
 from .errors import Rejected, Unknown
 from .protocol import (
-    AdminLogin,
     Backend,
+)
+from .values import (
+    AdminLogin,
     Credentials,
     DatabaseRef,
     DatabaseState,

@@ -17,8 +17,17 @@ from ._harness import (
     stranger,
 )
 from .errors import Conflict, Rejected, Unknown
-from .protocol import Absent, Credentials, Done, Observed, Outcome, Policy, Present, ServerState
 from .sql.login import LoginResult, check_login
+from .values import (
+    Absent,
+    Credentials,
+    Done,
+    Observed,
+    Outcome,
+    Policy,
+    Present,
+    ServerState,
+)
 
 
 def _needs_provisioning(harness: Harness) -> None:

@@ -18,7 +18,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .protocol import Owner
+    from .values import (
+        Owner,
+    )
 
 
 class BackendError(Exception):

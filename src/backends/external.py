@@ -16,14 +16,18 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from ..crds import ServerSpec
 from .errors import Rejected, Unavailable
 from .protocol import (
-    AdminLogin,
     BackendContext,
     Capabilities,
+    Inventory,
+)
+from .sql import SqlDatabases
+from .sql.pool import Now, loop_time
+from .values import (
+    AdminLogin,
     Change,
     Credentials,
     Done,
     Endpoint,
-    Inventory,
     Observed,
     Outcome,
     Password,
@@ -33,8 +37,6 @@ from .protocol import (
     ServerRef,
     ServerState,
 )
-from .sql import SqlDatabases
-from .sql.pool import Now, loop_time
 
 OPTION: Final = "server"
 """The one key of ``spec.backendOptions``."""

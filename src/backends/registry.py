@@ -12,7 +12,9 @@ from typing import Final
 from pydantic import BaseModel
 
 from .errors import Retired, Unavailable
-from .protocol import BackendFactory
+from .protocol import (
+    BackendFactory,
+)
 
 GROUP: Final = "hybridpg.backends"
 """The group of entry points: ``name = "package.module:Factory"``."""

@@ -14,7 +14,7 @@ from typing import IO, Final
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from ...backends.protocol import Password
+from ...backends import Password
 
 HIDDEN: Final = "***"
 _SECRET_KEYS: Final = frozenset(

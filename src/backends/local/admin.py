@@ -12,8 +12,10 @@ from typing import LiteralString
 
 from psycopg import sql
 
-from ..protocol import Credentials
 from ..sql.connection import Session, statements
+from ..values import (
+    Credentials,
+)
 
 _CREATEROLE_IS_CONFINED = 160000
 _PUBLIC_IS_CONFINED = 150000

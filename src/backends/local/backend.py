@@ -16,14 +16,18 @@ from pathlib import Path
 from ...crds import ServerSpec
 from ..errors import Unknown
 from ..protocol import (
-    Absent,
     BackendContext,
     Capabilities,
+    Inventory,
+)
+from ..sql.base import SqlDatabases
+from ..sql.connection import MAINTENANCE_DATABASE, Session, closing
+from ..values import (
+    Absent,
     Change,
     Credentials,
     Done,
     Endpoint,
-    Inventory,
     Observed,
     Outcome,
     Pending,
@@ -34,8 +38,6 @@ from ..protocol import (
     ServerRef,
     ServerState,
 )
-from ..sql.base import SqlDatabases
-from ..sql.connection import MAINTENANCE_DATABASE, Session, closing
 from .account import resolve
 from .admin import ensure_admin
 from .cluster import Cluster

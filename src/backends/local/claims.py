@@ -10,7 +10,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..errors import Quota, Unknown
-from ..protocol import ServerRef
+from ..values import (
+    ServerRef,
+)
 from .cluster import port_is_free
 from .files import make_folder, sync_folder
 from .layout import Home, Layout

@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 
-from ..protocol import Owner
+from ..values import (
+    Owner,
+)
 from .failures import translated
 from .installations import Installations
 from .site import Site

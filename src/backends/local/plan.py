@@ -7,7 +7,13 @@ from dataclasses import dataclass, field
 
 from ...crds import ServerSpec
 from ..errors import Conflict
-from ..protocol import Absent, Change, Observed, Refused, ServerRef
+from ..values import (
+    Absent,
+    Change,
+    Observed,
+    Refused,
+    ServerRef,
+)
 from .installations import Installation, Installations
 from .state import LocalState
 from .wanted import Wishes

@@ -13,7 +13,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ..errors import Unknown
-from ..protocol import Owner
+from ..values import (
+    Owner,
+)
 from .files import read_text, write_atomic
 from .layout import Home
 

@@ -13,7 +13,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from ..errors import Conflict
-from ..protocol import Policy, ServerRef
+from ..values import (
+    Policy,
+    ServerRef,
+)
 from .files import sync_folder
 from .layout import Home, Layout, spelling
 from .record import Record, load, save

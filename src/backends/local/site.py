@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import Unavailable
-from ..protocol import AdminLogin, Endpoint
+from ..values import (
+    AdminLogin,
+    Endpoint,
+)
 from .account import ENVIRONMENT, Account
 from .claims import Claims, prepare
 from .configuration import published_host

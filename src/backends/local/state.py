@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ..errors import Unknown
-from ..protocol import ServerState
+from ..values import (
+    ServerState,
+)
 from .files import read_text
 from .layout import Home, Layout
 from .process import postmaster

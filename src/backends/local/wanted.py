@@ -8,7 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ...crds import ServerSpec
-from ..protocol import Problem
+from ..values import (
+    Problem,
+)
 from .installations import Installation, Installations
 from .options import LocalOptions, SizeClass
 from .parameters import refusal

@@ -14,8 +14,12 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from ..errors import Conflict, Unknown
-from ..protocol import Change, Credentials, ServerRef
 from ..sql.connection import Session
+from ..values import (
+    Change,
+    Credentials,
+    ServerRef,
+)
 from .admin import ensure_admin, needs_restart
 from .claims import Claims
 from .cluster import Cluster, StartFailed, port_is_free

@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import TypeVar
 
 from ..errors import Rejected, Unknown
-from ..protocol import Change, DatabaseRef
+from ..values import (
+    Change,
+    DatabaseRef,
+)
 from .catalog import SYSTEM_DATABASES, Catalog, read_catalog
 from .connection import Session
 from .databases import create_database, take_database

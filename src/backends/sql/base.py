@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Final
 
 from ..errors import Unknown
-from ..protocol import (
+from ..values import (
     Change,
     Credentials,
     DatabaseRef,

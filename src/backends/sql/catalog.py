@@ -14,7 +14,9 @@ from typing import Final
 from psycopg import sql
 
 from ..errors import Unknown
-from ..protocol import Owner
+from ..values import (
+    Owner,
+)
 from .connection import Row, Session, statements
 
 _SERVER: Final = sql.SQL("""

@@ -24,7 +24,11 @@ from psycopg import pq, sql
 from psycopg.conninfo import make_conninfo
 
 from ..errors import Unknown
-from ..protocol import AdminLogin, Credentials, Endpoint
+from ..values import (
+    AdminLogin,
+    Credentials,
+    Endpoint,
+)
 from .errors import connect_error, translated
 
 CONNECT_SECONDS: Final = 5

@@ -9,7 +9,9 @@ from psycopg import errors as pg
 from psycopg import sql
 
 from ..errors import Rejected, Unknown
-from ..protocol import DatabaseRef
+from ..values import (
+    DatabaseRef,
+)
 from .catalog import DatabaseFacts, read_catalog
 from .connection import Session, statements
 from .errors import is_duplicate, translate

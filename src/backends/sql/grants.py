@@ -6,7 +6,10 @@ from collections.abc import Iterable
 
 from psycopg import sql
 
-from ..protocol import DatabaseRef, Owner
+from ..values import (
+    DatabaseRef,
+    Owner,
+)
 from .connection import Session, statements
 
 

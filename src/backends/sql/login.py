@@ -12,7 +12,10 @@ from typing import Any, Final
 import psycopg
 
 from ..errors import Unknown
-from ..protocol import Credentials, Endpoint
+from ..values import (
+    Credentials,
+    Endpoint,
+)
 from . import connection
 from .connection import Session, describe, open_connection
 from .errors import connect_failure, shortened

@@ -8,7 +8,10 @@ name is ours and owns it.
 from __future__ import annotations
 
 from ..errors import Conflict
-from ..protocol import DatabaseRef, Owner
+from ..values import (
+    DatabaseRef,
+    Owner,
+)
 from .catalog import Catalog, RoleFacts
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..protocol import (
+from ..values import (
     Absent,
     Change,
     DatabaseRef,

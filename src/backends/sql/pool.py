@@ -15,7 +15,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Final
 
 from ..errors import BackendError, Busy, Denied, Unknown
-from ..protocol import AdminLogin, Endpoint
+from ..values import (
+    AdminLogin,
+    Endpoint,
+)
 from .connection import MAINTENANCE_DATABASE, Session, describe
 
 SESSIONS: Final = 4

@@ -8,7 +8,10 @@ import psycopg
 from psycopg import sql
 
 from ..errors import Unknown
-from ..protocol import Credentials, DatabaseRef
+from ..values import (
+    Credentials,
+    DatabaseRef,
+)
 from .catalog import RoleFacts, read_catalog
 from .connection import Session, statements
 from .errors import is_duplicate, translate

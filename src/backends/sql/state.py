@@ -6,7 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from ..protocol import Absent, Change, DatabaseRef, DatabaseState, Observed, Present
+from ..values import (
+    Absent,
+    Change,
+    DatabaseRef,
+    DatabaseState,
+    Observed,
+    Present,
+)
 from .catalog import SYSTEM_DATABASES, Catalog
 from .observer import Inside
 from .offer import Offer

@@ -25,7 +25,9 @@ from hybridpg.backends import Absent, Present, Problem, Unavailable
 from hybridpg.backends.conformance import ServerCase
 from hybridpg.backends.local.process import postmaster
 from hybridpg.backends.local.tls import Authority
-from hybridpg.backends.protocol import Refused
+from hybridpg.backends.values import (
+    Refused,
+)
 
 pytestmark = pytest.mark.postgres
 

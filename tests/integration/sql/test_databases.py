@@ -9,8 +9,10 @@ import pytest
 from tests.fix_postgres import CLOUD_ADMIN, PgServer
 
 from hybridpg.backends import Policy, Rejected
-from hybridpg.backends.protocol import Refused
 from hybridpg.backends.sql import LoginResult, check_login
+from hybridpg.backends.values import (
+    Refused,
+)
 
 from .cases import databases, drop, ensure, exists, make_case, plan, state_of
 

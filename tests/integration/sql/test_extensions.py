@@ -8,8 +8,10 @@ import pytest
 from tests.fix_postgres import CLOUD_ADMIN, PgServer
 
 from hybridpg.backends import Rejected
-from hybridpg.backends.protocol import Refused
 from hybridpg.backends.sql.state import CreateDatabase, CreateExtensions
+from hybridpg.backends.values import (
+    Refused,
+)
 
 from .cases import Case, databases, drop, ensure, exists, make_case, plan, state_of
 

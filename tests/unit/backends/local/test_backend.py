@@ -22,7 +22,9 @@ from hybridpg.backends import (
     registry,
 )
 from hybridpg.backends.local import Local, LocalOptions
-from hybridpg.backends.protocol import Refused
+from hybridpg.backends.values import (
+    Refused,
+)
 from hybridpg.crds import set_fields
 
 ADMIN = Credentials("postgres", Password("x"))

@@ -22,7 +22,9 @@ from hybridpg.backends.local.plan import (
 )
 from hybridpg.backends.local.state import LocalState
 from hybridpg.backends.local.wanted import Refusals
-from hybridpg.backends.protocol import Refused
+from hybridpg.backends.values import (
+    Refused,
+)
 
 SHELF = Shelf("15.7", "16.4", "17.0")
 

@@ -19,7 +19,6 @@ from hybridpg.backends import (
     Rejected,
     ServerRef,
 )
-from hybridpg.backends.protocol import Refused
 from hybridpg.backends.sql.plan import plan_database
 from hybridpg.backends.sql.state import (
     CloseSystems,
@@ -31,6 +30,9 @@ from hybridpg.backends.sql.state import (
     RestrictAccess,
     SqlDatabaseState,
     TakeRole,
+)
+from hybridpg.backends.values import (
+    Refused,
 )
 from hybridpg.crds import DatabaseSpec
 
