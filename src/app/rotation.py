@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from ..backends import Busy, Credentials, Endpoint, Outcome, Password, Pending, Unknown
 from ..backends.sql import LoginResult
-from ..controller import JsonPatch, MergePatch, NotFound, ObjectKey
+from ..controller import Forbidden, JsonPatch, MergePatch, NotFound, ObjectKey
 from .connection_keys import NEXT_PASSWORD
 from .credentials import (
     PasswordKeeper,
@@ -193,17 +193,21 @@ class Rotation:
     async def renamed(self, draft: StatusDraft, name: str) -> None:
         """Delete the Secrets of former names, whose content is in the present one, and say so."""
         for former in former_secret_names(draft, name):
-            await self._remove(draft.subject, former)
+            await self._remove(draft, former)
         draft.set("secretNames", None)
         draft.set("binding", {"name": name})
 
-    async def _remove(self, subject: Subject, name: str) -> None:
+    async def _remove(self, draft: StatusDraft, name: str) -> None:
+        subject, store = draft.subject, self._runtime.secrets
         try:
-            former = await self._runtime.secrets.read(subject, name)
+            former = await store.read(subject, name)
+            if former is not None:
+                await store.remove_renamed(subject, former)
         except SecretConflict:
             return  # the name belongs to somebody else by now
-        if former is not None:
-            await self._runtime.secrets.remove_renamed(subject, former)
+        except Forbidden:
+            message = f"secret {name} stays: the controller may not delete it; delete it by hand"
+            draft.note("FormerSecretKept", message, warning=True)
 
     def _warn_once(self, draft: StatusDraft, reason: str, message: str) -> None:
         """Warn once a process: the label stays, and a warning at every look would be noise."""

@@ -288,6 +288,25 @@ async def test_a_renamed_secret_keeps_its_password_and_leaves_nothing_behind():
         assert status["binding"] == {"name": "new-login"}
 
 
+async def test_a_former_secret_that_may_not_be_deleted_stays_and_is_named():
+    """The right to delete Secrets is not needed for anything else."""
+    async with both_ready() as world:
+        path = "/api/v1/namespaces/team/secrets/app-login"
+        world.cluster.faults.error(403, "Forbidden", method="DELETE", path=path, times=10_000)
+        await world.patch(DATABASES, "app", {"spec": {"credentialsSecret": "new-login"}})
+
+        async def moved() -> bool:
+            status = (await world.get(DATABASES, "app"))["status"]
+            return bool(status["binding"] == {"name": "new-login"})
+
+        await world.until(moved)
+        await world.ready(DATABASES, "app")
+        told = [e for e in await world.events("app") if e[1] == "FormerSecretKept"]
+        assert [e[0] for e in told] == ["Warning"]
+        assert "app-login" in told[0][2]
+        assert await world.exists(SECRETS, "app-login")
+
+
 async def test_the_length_and_alphabet_of_the_configuration_are_used():
     """C30."""
     async with both_ready(security={"password_length": 20, "special_characters": False}) as world:
