@@ -77,6 +77,11 @@ class Cluster:
             raise Unknown(f"initdb failed: {tail(output)}")
         await asyncio.to_thread(self._name)
 
+    async def tidy(self) -> None:
+        """Remove the empty folder of an initdb whose controller died right after its end."""
+        if self.home.making.exists():
+            await asyncio.to_thread(shutil.rmtree, self.home.making)
+
     async def refused(self, record: Record, settings: Mapping[str, str]) -> dict[str, str]:
         """Ask the program whether it takes the settings; return those it refuses, and why."""
         candidate = self.home.data / "candidate.conf"

@@ -81,6 +81,8 @@ class _Job:
         if not self._home.data.is_dir():
             async with self._tools.makers:
                 await self._cluster.initialize()
+        else:
+            await self._cluster.tidy()
         settings = await self._accepted(self._asked(changes))
         if postmaster(self._home.data) is None:
             settings = await self._start(settings)

@@ -143,6 +143,15 @@ async def test_a_controller_killed_while_it_makes_a_server_harms_nothing(
     await _whole(local, case)
 
 
+async def test_what_a_finished_initdb_left_is_tidied_up(local: LocalHarness) -> None:
+    """The controller died between the naming of the data folder and the end of its work."""
+    case = server_case()
+    await local.converge(case)
+    os.kill(local.site.pid(case), signal.SIGKILL)
+    (local.site.home(case) / "making").mkdir()
+    await _whole(local, case)
+
+
 async def test_two_controllers_at_once_make_one_server(local: LocalHarness) -> None:
     case = server_case()
     codes = await asyncio.gather(
