@@ -350,7 +350,7 @@ async def until_all_are_gone(stage: Stage, controller: Controller) -> int:
     kills = 0
     while True:
         controller.start()
-        order = controller.arm(2 + kills, committed=kills % 2 == 1)
+        order = controller.arm(2 + kills // 2, committed=kills % 2 == 1)
 
         async def over(order: Kill = order) -> bool:
             left = {**await stage.objects(SERVERS), **await stage.objects(DATABASES)}
