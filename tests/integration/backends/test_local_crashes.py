@@ -147,7 +147,7 @@ async def test_what_a_finished_initdb_left_is_tidied_up(local: LocalHarness) -> 
     """The controller died between the naming of the data folder and the end of its work."""
     case = server_case()
     await local.converge(case)
-    os.kill(local.site.pid(case), signal.SIGKILL)
+    await local.kill(case)
     (local.site.home(case) / "making").mkdir()
     await _whole(local, case)
 
