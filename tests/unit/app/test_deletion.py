@@ -313,10 +313,12 @@ async def test_an_old_spec_that_is_not_valid_any_more_can_still_be_deleted():
     async with both_ready(server={"deletionPolicy": "Delete"}) as world:
         await world.delete(DATABASES, "app")
         await world.gone(DATABASES, "app")
-        stored = await world.get(SERVERS, "pg")
-        assert stored["spec"]["credentialsSecret"] == "pg-login"
+        await world.accept_anything(SERVERS)
+        await world.patch(SERVERS, "pg", {"spec": {"size": {"cpu": "many"}}})
+        await world.reason(SERVERS, "pg", "InvalidSpec")
         await world.delete(SERVERS, "pg")
         await world.gone(SERVERS, "pg")
+        assert world.target.servers == {}
 
 
 async def test_other_finalizers_are_left_to_their_owners():
