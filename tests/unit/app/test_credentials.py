@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any
 
 import pytest
 
@@ -15,20 +12,11 @@ from hybridpg.backends import Unknown
 from hybridpg.controller import SECRETS, Resource
 
 from .memory import Role
-from .world import NAMESPACE, World, running
+from .world import NAMESPACE, World, both_ready, running
 
 pytestmark = pytest.mark.virtual_time
 
 KINDS = [pytest.param(SERVERS, "pg", id="server"), pytest.param(DATABASES, "app", id="database")]
-
-
-@asynccontextmanager
-async def both_ready(**config: Any) -> AsyncIterator[World]:
-    async with running(config) as world:
-        await world.server()
-        await world.database()
-        await world.ready(DATABASES, "app")
-        yield world
 
 
 def role(world: World, name: str) -> Role:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -14,24 +12,11 @@ from hybridpg.app.kinds import DATABASES, FINALIZER, RETAINED_FROM, SERVERS
 from hybridpg.backends import Busy, Owner, Policy, Unknown
 from hybridpg.controller import SECRETS
 
-from .world import World, running
+from .world import World, both_ready, running
 
 pytestmark = pytest.mark.virtual_time
 
 ADOPT = "hybridcloud.maibornwolff.de/adopt"
-
-
-@asynccontextmanager
-async def both_ready(
-    database: dict[str, Any] | None = None,
-    server: dict[str, Any] | None = None,
-    **config: Any,
-) -> AsyncIterator[World]:
-    async with running(config) as world:
-        await world.server(**(server or {}))
-        await world.database(**(database or {}))
-        await world.ready(DATABASES, "app")
-        yield world
 
 
 async def test_a_deleted_database_keeps_its_data_unless_asked_otherwise():

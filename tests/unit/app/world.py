@@ -195,3 +195,17 @@ async def running(config: dict[str, Any] | None = None) -> AsyncIterator[World]:
     await world.prepare()
     async with world.operator():
         yield world
+
+
+@asynccontextmanager
+async def both_ready(
+    database: dict[str, Any] | None = None,
+    server: dict[str, Any] | None = None,
+    **config: Any,
+) -> AsyncIterator[World]:
+    """Make a running world whose server ``pg`` and database ``app`` are Ready."""
+    async with running(config) as world:
+        await world.server(**(server or {}))
+        await world.database(**(database or {}))
+        await world.ready(DATABASES, "app")
+        yield world
