@@ -8,15 +8,13 @@ from typing import Any
 
 import pytest
 
-from hybridpg.app.kinds import DATABASES, FINALIZER, RETAINED_FROM, SERVERS
+from hybridpg.app.kinds import ADOPT, DATABASES, FINALIZER, RETAINED_FROM, SERVERS
 from hybridpg.backends import Busy, Owner, Policy, Unknown
 from hybridpg.controller import SECRETS
 
 from .world import World, both_ready, running
 
 pytestmark = pytest.mark.virtual_time
-
-ADOPT = "hybridcloud.maibornwolff.de/adopt"
 
 
 async def test_a_deleted_database_keeps_its_data_unless_asked_otherwise():

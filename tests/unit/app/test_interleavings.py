@@ -8,13 +8,12 @@ from typing import Any
 
 import pytest
 
-from hybridpg.app.kinds import ACTION_LABEL, DATABASES, SERVERS
+from hybridpg.app.kinds import ACTION_LABEL, ADOPT, DATABASES, SERVERS
 from hybridpg.backends import Busy
 from hybridpg.controller import SECRETS, ObjectKey
 from hybridpg.controller.testing import Fault
 
-from .test_deletion import ADOPT, both_ready
-from .world import NAMESPACE, World, running
+from .world import NAMESPACE, World, both_ready, running
 
 pytestmark = pytest.mark.virtual_time
 
