@@ -43,8 +43,13 @@ class Transport(Protocol):
         """Send one request and read the whole answer."""
         ...
 
-    def stream(self, path: str, *, query: Query = ()) -> AsyncIterator[list[bytes]]:
-        """GET a stream of lines: complete lines without their newline, one list per read."""
+    def stream(
+        self, path: str, *, query: Query = (), headers: Headers = ()
+    ) -> AsyncIterator[list[bytes]]:
+        """GET a stream of lines: complete lines without their newline, one list per read.
+
+        The answer is asked for as ``application/json`` unless ``headers`` say otherwise.
+        """
         ...
 
     async def close(self) -> None:

@@ -75,9 +75,11 @@ class CountingTransport:
         finally:
             self.last = time.monotonic()
 
-    def stream(self, path: str, *, query: Query = ()) -> AsyncIterator[list[bytes]]:
+    def stream(
+        self, path: str, *, query: Query = (), headers: Headers = ()
+    ) -> AsyncIterator[list[bytes]]:
         """Pass a watch on."""
-        return self.inner.stream(path, query=query)
+        return self.inner.stream(path, query=query, headers=headers)
 
     async def close(self) -> None:
         """Close what is below."""

@@ -89,13 +89,17 @@ class AiohttpTransport:
             response = await self._exchange(exchange, await self._config.auth.header())
         return response
 
-    async def stream(self, path: str, *, query: Query = ()) -> AsyncIterator[list[bytes]]:
+    async def stream(
+        self, path: str, *, query: Query = (), headers: Headers = ()
+    ) -> AsyncIterator[list[bytes]]:
         """GET a stream and yield its complete lines, one list per read.
+
+        It is asked for as JSON unless ``headers`` name another ``accept``.
 
         Errors: :class:`~..errors.ApiError` where the server refuses; ``TransportError`` where the
         connection breaks, falls silent, or ends in the middle of a line.
         """
-        exchange = _Exchange("GET", path, query, (("accept", "application/json"),), None)
+        exchange = _Exchange("GET", path, query, _accepting(headers), None)
         try:
             response = await self._listen(exchange)
             try:
@@ -209,6 +213,12 @@ class _Exchange:
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
+
+
+def _accepting(headers: Headers) -> Headers:
+    if any(name.lower() == "accept" for name, _ in headers):
+        return headers
+    return (("accept", "application/json"), *headers)
 
 
 async def _lines(response: aiohttp.ClientResponse, what: str) -> AsyncIterator[list[bytes]]:

@@ -172,10 +172,12 @@ class FakeCluster:
             raise lose(method, path)
         return _answers.response(answer)
 
-    async def stream(self, path: str, *, query: Query = ()) -> AsyncIterator[list[bytes]]:
+    async def stream(
+        self, path: str, *, query: Query = (), headers: Headers = ()
+    ) -> AsyncIterator[list[bytes]]:
         """Watch: lines of events, as many per read as there are."""
         try:
-            lines = await self.open_watch(path, query)
+            lines = await self.open_watch(path, query, headers)
         except StatusError as error:
             raise api_error_from_status(error.body, status=error.status) from error
         async with contextlib.aclosing(lines):

@@ -72,7 +72,9 @@ class ScriptedTransport:
             return _answer(self.writes.popleft())
         return Response(200, {}, b"{}")
 
-    async def stream(self, path: str, *, query: Query = ()) -> AsyncIterator[list[bytes]]:
+    async def stream(
+        self, path: str, *, query: Query = (), headers: Headers = ()
+    ) -> AsyncIterator[list[bytes]]:
         self._record("WATCH", path, query, None)
         if not self.watches:
             await asyncio.Event().wait()

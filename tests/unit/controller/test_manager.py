@@ -140,7 +140,7 @@ async def test_a_runnable_that_ends_fails_the_manager_and_is_named(ending, text)
 
 async def test_an_informer_that_dies_fails_the_manager_and_is_named():
     class Broken(ScriptedTransport):
-        async def stream(self, path, *, query=()):
+        async def stream(self, path, *, query=(), headers=()):
             await asyncio.sleep(5)
             raise ZeroDivisionError("bug in a transport")
             yield []
@@ -269,7 +269,7 @@ async def test_a_stop_lets_reconciles_finish_and_then_ends_the_watches():
     notes: list[str] = []
 
     class Noting(ScriptedTransport):
-        async def stream(self, path, *, query=()):
+        async def stream(self, path, *, query=(), headers=()):
             try:
                 await forever()
                 yield []

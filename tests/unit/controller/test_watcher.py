@@ -362,7 +362,7 @@ async def test_a_closed_iterator_closes_the_stream():
     closed = asyncio.Event()
 
     class Transport(ScriptedTransport):
-        async def stream(self, path, *, query=()):
+        async def stream(self, path, *, query=(), headers=()):
             try:
                 await asyncio.sleep(3600)
                 yield []

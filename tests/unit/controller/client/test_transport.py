@@ -224,6 +224,17 @@ async def test_a_stream_asks_for_no_compression_and_for_json(start, connect):
     assert asked["query"] == "watch=true"
 
 
+async def test_a_stream_can_be_asked_for_in_another_form(start, connect):
+    transport = connect(await start(echo))
+
+    [line] = await collect(
+        transport.stream("/watch", headers=[("accept", "text/plain"), ("x", "y")])
+    )
+
+    headers = json.loads(line)["headers"]
+    assert (headers["accept"], headers["x"]) == ("text/plain", "y")
+
+
 async def test_lines_are_handed_on_while_the_stream_goes_on(start, connect):
     going_on = asyncio.Event()
 

@@ -42,8 +42,10 @@ class Recorder:
         self.sent.append(Sent(method, path, dict(query), dict(headers), body))
         return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
 
-    async def stream(self, path: str, *, query: Query = ()) -> AsyncIterator[list[bytes]]:
-        self.sent.append(Sent("GET", path, dict(query), {}, None))
+    async def stream(
+        self, path: str, *, query: Query = (), headers: Headers = ()
+    ) -> AsyncIterator[list[bytes]]:
+        self.sent.append(Sent("GET", path, dict(query), dict(headers), None))
         for lines in self.lines:
             yield lines
 
