@@ -13,13 +13,17 @@ import msgspec
 
 from ..decode import ListPage, decode_list
 from ..protocols import Response, Transport
-from ..types import JsonObject, ObjectKey, Query, Resource
+from ..types import Headers, JsonObject, ObjectKey, Query, Resource
 from .patch import ApplyPatch, Patch
 from .paths import collection_path, object_path, query
 from .status import checked, json_object
 
 JSON_TYPE: Final = "application/json"
 ACCEPT: Final = ("accept", JSON_TYPE)
+_METADATA: Final = "application/json;as=PartialObjectMetadata{};g=meta.k8s.io;v=v1,application/json"
+"""Falls back to whole objects: not every aggregated API server can cut them down."""
+METADATA: Final = ("accept", _METADATA.format(""))
+METADATA_LIST: Final = ("accept", _METADATA.format("List"))
 Lines: TypeAlias = list[bytes]
 Parameters: TypeAlias = dict[str, str | int | bool | None]
 
@@ -42,9 +46,21 @@ class Client:
         """What the requests go through."""
         return self._transport
 
-    async def get(self, resource: Resource, key: ObjectKey, *, subresource: str = "") -> JsonObject:
-        """Read one object from the API server, not from a cache."""
-        return json_object(await self._send("GET", object_path(resource, key, subresource)))
+    async def get(
+        self,
+        resource: Resource,
+        key: ObjectKey,
+        *,
+        subresource: str = "",
+        metadata_only: bool = False,
+    ) -> JsonObject:
+        """Read one object from the API server, not from a cache.
+
+        ``metadata_only`` reads it as a ``PartialObjectMetadata``: without spec, status and data.
+        """
+        path = object_path(resource, key, subresource)
+        accept = METADATA if metadata_only else ACCEPT
+        return json_object(await self._send("GET", path, accept=accept))
 
     async def list(
         self,
@@ -57,12 +73,14 @@ class Client:
         continue_token: str = "",
         resource_version: str | None = None,
         resource_version_match: str = "",
+        metadata_only: bool = False,
     ) -> ListPage:
         """Read one page of the objects of a kind, of one namespace or of all.
 
         ``resource_version`` None reads what is newest (at quorum), "0" whatever is cached. A
         page after the first takes the ``continue_token`` of the one before, and neither
-        ``resource_version`` nor its match.
+        ``resource_version`` nor its match. With ``metadata_only`` the items have no spec, status
+        or data.
         """
         parameters: Parameters = {
             "labelSelector": label_selector,
@@ -73,7 +91,8 @@ class Client:
             "resourceVersionMatch": resource_version_match,
         }
         path = collection_path(resource, namespace)
-        response = await self._send("GET", path, query=query(parameters))
+        accept = METADATA_LIST if metadata_only else ACCEPT
+        response = await self._send("GET", path, query=query(parameters), accept=accept)
         return decode_list(checked(response).body)
 
     def watch(
@@ -87,11 +106,13 @@ class Client:
         timeout_seconds: int,
         bookmarks: bool = True,
         send_initial_events: bool = False,
+        metadata_only: bool = False,
     ) -> AsyncIterator[Lines]:
         """Follow the changes of a kind: the raw lines of the events, one list per read.
 
         ``send_initial_events`` streams the list first (which needs bookmarks). The stream ends
-        by itself after ``timeout_seconds``; close the iterator to end it earlier.
+        by itself after ``timeout_seconds``; close the iterator to end it earlier. With
+        ``metadata_only`` the objects have no spec, status or data.
         """
         parameters: Parameters = {
             "watch": True,
@@ -105,7 +126,8 @@ class Client:
             parameters["sendInitialEvents"] = True
             parameters["resourceVersionMatch"] = "NotOlderThan"
         path = collection_path(resource, namespace)
-        return self._transport.stream(path, query=query(parameters))
+        headers: Headers = [METADATA] if metadata_only else ()
+        return self._transport.stream(path, query=query(parameters), headers=headers)
 
     async def create(
         self,
@@ -115,11 +137,13 @@ class Client:
         namespace: str = "",
         name: str = "",
         subresource: str = "",
+        dry_run: bool = False,
     ) -> JsonObject:
         """Create an object and return it as stored; ``AlreadyExists`` if the name is taken.
 
         With ``name`` and ``subresource`` the object is created below an existing one, as the
-        token of a service account or the eviction of a pod is.
+        token of a service account or the eviction of a pod is. ``dry_run``, here and at the
+        other writes: the server validates and answers, and stores nothing.
         """
         if subresource:
             path = object_path(resource, ObjectKey(namespace, name), subresource)
@@ -127,26 +151,45 @@ class Client:
             raise ValueError(f"a new object of {resource} needs a namespace")
         else:
             path = collection_path(resource, namespace)
-        return json_object(await self._write("POST", path, msgspec.json.encode(obj)))
+        body = msgspec.json.encode(obj)
+        return json_object(await self._write("POST", path, body, dry_run=dry_run))
 
     async def update(
-        self, resource: Resource, key: ObjectKey, obj: JsonObject, *, subresource: str = ""
+        self,
+        resource: Resource,
+        key: ObjectKey,
+        obj: JsonObject,
+        *,
+        subresource: str = "",
+        dry_run: bool = False,
     ) -> JsonObject:
         """Replace an object and return it as stored.
 
         With ``metadata.resourceVersion`` in the object, ``Conflict`` where it has changed since.
         """
         path = object_path(resource, key, subresource)
-        return json_object(await self._write("PUT", path, msgspec.json.encode(obj)))
+        body = msgspec.json.encode(obj)
+        return json_object(await self._write("PUT", path, body, dry_run=dry_run))
 
     async def patch(
-        self, resource: Resource, key: ObjectKey, patch: Patch, *, subresource: str = ""
+        self,
+        resource: Resource,
+        key: ObjectKey,
+        patch: Patch,
+        *,
+        subresource: str = "",
+        dry_run: bool = False,
     ) -> JsonObject:
         """Change a part of an object and return the whole as stored."""
         path = object_path(resource, key, subresource)
         force = isinstance(patch, ApplyPatch) and patch.force
         response = await self._write(
-            "PATCH", path, patch.encode(), content_type=patch.content_type, force=force
+            "PATCH",
+            path,
+            patch.encode(),
+            content_type=patch.content_type,
+            force=force,
+            dry_run=dry_run,
         )
         return json_object(response)
 
@@ -158,6 +201,7 @@ class Client:
         uid: str = "",
         resource_version: str = "",
         propagation: str = "",
+        dry_run: bool = False,
     ) -> None:
         """Delete an object; it stays, marked, as long as it has finalizers.
 
@@ -172,6 +216,8 @@ class Client:
             options["preconditions"] = preconditions
         if propagation:
             options["propagationPolicy"] = propagation
+        if dry_run:
+            options["dryRun"] = ["All"]
         path = object_path(resource, key)
         checked(await self._send("DELETE", path, body=msgspec.json.encode(options)))
 
@@ -187,11 +233,13 @@ class Client:
         *,
         content_type: str = JSON_TYPE,
         force: bool = False,
+        dry_run: bool = False,
     ) -> Response:
         parameters: Parameters = {
             "fieldManager": self._field_manager,
             "fieldValidation": "Strict",  # an unknown field is an error, not silently dropped
             "force": force,
+            "dryRun": "All" if dry_run else "",
         }
         return await self._send(
             method, path, query=query(parameters), body=body, content_type=content_type
@@ -205,6 +253,7 @@ class Client:
         query: Query = (),
         body: bytes | None = None,
         content_type: str = JSON_TYPE,
+        accept: tuple[str, str] = ACCEPT,
     ) -> Response:
-        headers = [ACCEPT] if body is None else [ACCEPT, ("content-type", content_type)]
+        headers = [accept] if body is None else [accept, ("content-type", content_type)]
         return await self._transport.request(method, path, query=query, headers=headers, body=body)

@@ -122,6 +122,28 @@ async def test_a_patch_is_sent_as_what_it_is(client, recorder, patch, extra):
     assert sent.query == {"fieldManager": "tests", "fieldValidation": "Strict", **extra}
 
 
+@pytest.mark.parametrize(
+    "call",
+    [
+        pytest.param(lambda c: c.create(SECRETS, OBJECT, namespace="a", dry_run=True), id="create"),
+        pytest.param(lambda c: c.update(SECRETS, KEY, OBJECT, dry_run=True), id="update"),
+        pytest.param(lambda c: c.patch(SECRETS, KEY, MergePatch({}), dry_run=True), id="patch"),
+    ],
+)
+async def test_a_dry_run_is_asked_for_in_the_query(client, recorder, call):
+    await call(client)
+
+    assert recorder.sent[0].query["dryRun"] == "All"
+
+
+async def test_a_dry_run_of_a_deletion_is_asked_for_where_the_server_looks(client, recorder):
+    await client.delete(SECRETS, KEY, dry_run=True)
+
+    [sent] = recorder.sent
+    # with a body the query is not read: there it would delete
+    assert json.loads(sent.body)["dryRun"] == ["All"]
+
+
 async def test_a_plain_deletion_has_no_preconditions(client: Client, recorder: Recorder):
     await client.delete(SECRETS, KEY)
 
@@ -191,6 +213,21 @@ async def test_list_says_how_new_the_answer_must_be(client, recorder, arguments,
 
     assert recorder.sent[0].path == "/api/v1/secrets"
     assert recorder.sent[0].query == query
+
+
+METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
+METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
+
+
+async def test_metadata_alone_can_be_got_listed_and_watched(client, recorder):
+    recorder.answers = [Response(200, {}, b'{"metadata": {}, "items": []}')]
+
+    await client.get(SECRETS, KEY, metadata_only=True)
+    await client.list(SECRETS, metadata_only=True)
+    [_ async for _ in client.watch(SECRETS, timeout_seconds=1, metadata_only=True)]
+
+    accepted = [sent.headers["accept"] for sent in recorder.sent]
+    assert accepted == [METADATA, METADATA_LIST, METADATA]
 
 
 async def test_watch_gives_the_lines_as_they_come(client: Client, recorder: Recorder):
