@@ -3,7 +3,8 @@
 Recording never blocks and never fails: a queue takes the event, a task of its own writes it, and
 what cannot be written is dropped with a log line. An event that repeats is not written again but
 becomes a series: the second occurrence says so, later ones are counted here and written now and
-then. A spam filter limits what one object can cause.
+then. Events that differ in their message alone become one series, too, once there are ten of them,
+and a spam filter limits what one object can cause.
 """
 
 from __future__ import annotations
@@ -20,19 +21,17 @@ from datetime import UTC, datetime
 from typing import Final
 
 from ._clock import WallClock, loop_time, wall_time
+from ._correlator import COMBINED, Aggregator, SpamFilter, remembered
 from .client.api import Client
 from .client.patch import MergePatch
 from .errors import AlreadyExists, ApiError, ControllerError, NotFound
 from .protocols import Now
-from .ratelimit import BucketLimiter
 from .types import EVENTS, JsonObject, ObjectKey, ObjectReference
 
 logger = logging.getLogger(__name__)
 
 QUEUE_LIMIT: Final = 1000
 """Writes that wait; more than that means that nobody will read them all."""
-KNOWN_LIMIT: Final = 4096
-"""Series and spam filters that are remembered; the least recently used goes first."""
 NOTE_LIMIT: Final = 1024
 """Bytes of a message that the API server accepts."""
 NAME_LIMIT: Final = 253
@@ -44,9 +43,6 @@ REFRESH_SECONDS: Final = 1800.0
 IDLE_SECONDS: Final = 360.0
 """A series that had no occurrence for so long is written a last time and forgotten."""
 SWEEP_SECONDS: Final = 60.0
-SPAM_BURST: Final = 25
-SPAM_RATE: Final = 1 / 300
-"""One object may cause 25 events of a type at once, then one every five minutes."""
 WRITE_TRIES: Final = 12
 WRITE_PAUSE: Final = 10.0
 """Twelve tries ten seconds apart outlast the restart of an API server."""
@@ -54,6 +50,7 @@ WRITE_PAUSE: Final = 10.0
 _NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 _NO_NAME: Final = re.compile(r"[^a-z0-9]+")
 _Key = tuple[ObjectReference, str, str, str]
+"""Object, type, reason and message; the message of combined events is COMBINED alone."""
 
 
 @dataclass(slots=True)
@@ -62,14 +59,19 @@ class _Series:
 
     key: _Key
     name: str
+    # of the first occurrence: the API server lets nobody change it
+    note: str
     first: datetime
     last: datetime
     # loop time of the last occurrence and of the last write
     seen: float
     written: float
-    count: int = 1
+    # occurrences, those before the spam filter let it pass included
+    count: int = 0
     # the count that the API server knows; 0 before the first write
     stored: int = 0
+    # the spam filter let it pass: it may be written
+    admitted: bool = False
     # waits in the queue
     queued: bool = False
 
@@ -96,7 +98,8 @@ class EventRecorder:
         self._queue: asyncio.Queue[_Series] = asyncio.Queue(QUEUE_LIMIT)
         # least recently used first
         self._known: OrderedDict[_Key, _Series] = OrderedDict()
-        self._spam: OrderedDict[tuple[ObjectReference, str], BucketLimiter[str]] = OrderedDict()
+        self._aggregator = Aggregator(now)
+        self._spam = SpamFilter(now)
         self._dropped = 0
         # microseconds in the name of the last event; no two events have the same
         self._stamp = 0
@@ -104,24 +107,20 @@ class EventRecorder:
 
     def event(self, about: ObjectReference, type_: str, reason: str, message: str) -> None:
         """Record an event; ``type_`` is ``Normal`` or ``Warning``."""
-        key = (about, type_, reason[:FIELD_LIMIT], _cut(message))
-        series = self._known.get(key)
-        now = self._now()
-        if series is None:
-            if self._is_spam(about, type_):
-                return
-            moment = self._wall()
-            series = _Series(key, self._name(about, moment), moment, moment, now, now)
-            self._known[key] = series
-            if len(self._known) > KNOWN_LIMIT:
-                self._known.popitem(last=False)
-            self._enqueue(series)
-            return
-        self._known.move_to_end(key)
+        reason, note = reason[:FIELD_LIMIT], _cut(message)
+        combined = self._aggregator.combines(about, type_, reason, note)
+        note = _cut(COMBINED + note) if combined else note
+        key = (about, type_, reason, COMBINED if combined else note)
+        moment, now = self._wall(), self._now()
+        series = remembered(self._known, key, lambda: self._series(key, note, moment, now))
         series.count += 1
-        series.last = self._wall()
+        series.last = moment
         series.seen = now
-        if series.count == 2:
+        if not series.admitted:
+            series.admitted = self._spam.admits(about, type_)
+            if series.admitted:
+                self._enqueue(series)
+        elif series.count == 2:
             self._enqueue(series)
 
     async def run(self) -> None:
@@ -151,9 +150,8 @@ class EventRecorder:
                 idle = now - series.seen >= IDLE_SECONDS
                 if idle:
                     del self._known[series.key]
-                if series.count != series.stored and (
-                    idle or now - series.written >= REFRESH_SECONDS
-                ):
+                due = idle or now - series.written >= REFRESH_SECONDS
+                if due and series.admitted and series.count != series.stored:
                     self._enqueue(series)
 
     async def _write(self, series: _Series) -> None:
@@ -198,7 +196,7 @@ class EventRecorder:
         series.stored = count
 
     def _render(self, series: _Series) -> JsonObject:
-        about, type_, reason, note = series.key
+        about, type_, reason, _ = series.key
         event: JsonObject = {
             "apiVersion": EVENTS.api_version,
             "kind": EVENTS.kind,
@@ -209,7 +207,7 @@ class EventRecorder:
             "action": reason,
             "reason": reason,
             "type": type_,
-            "note": note,
+            "note": series.note,
             "regarding": {
                 "apiVersion": about.api_version,
                 "kind": about.kind,
@@ -237,15 +235,8 @@ class EventRecorder:
         else:
             series.queued = True
 
-    def _is_spam(self, about: ObjectReference, type_: str) -> bool:
-        key = (about, type_)
-        limiter = self._spam.get(key)
-        if limiter is None:
-            limiter = self._spam[key] = BucketLimiter(SPAM_RATE, SPAM_BURST, now=self._now)
-            if len(self._spam) > KNOWN_LIMIT:
-                self._spam.popitem(last=False)
-        self._spam.move_to_end(key)
-        return not limiter.take()
+    def _series(self, key: _Key, note: str, moment: datetime, now: float) -> _Series:
+        return _Series(key, self._name(key[0], moment), note, moment, moment, now, now)
 
     def _name(self, about: ObjectReference, moment: datetime) -> str:
         # rising within this process, and told apart from those of other replicas

@@ -12,9 +12,10 @@ from itertools import pairwise
 import pytest
 from tests.unit.controller.scripted import ScriptedTransport, failure
 
+from hybridpg.controller._correlator import KNOWN_LIMIT
 from hybridpg.controller.client.api import Client
 from hybridpg.controller.errors import TransportError
-from hybridpg.controller.events import KNOWN_LIMIT, QUEUE_LIMIT, EventRecorder
+from hybridpg.controller.events import NOTE_LIMIT, QUEUE_LIMIT, EventRecorder
 from hybridpg.controller.types import ObjectReference
 
 pytestmark = pytest.mark.virtual_time
@@ -164,16 +165,118 @@ async def test_one_object_can_cause_25_events_of_a_type_and_then_one_in_five_min
     transport = ScriptedTransport()
     async with recording(transport) as recorder:
         for number in range(100):
-            recorder.event(ABOUT, "Warning", "Failed", f"attempt {number}")
+            recorder.event(ABOUT, "Warning", f"Failed{number}", "no route")
         recorder.event(ABOUT, "Normal", "Created", "another type has its own budget")
         recorder.event(about("b"), "Warning", "Failed", "another object, too")
         await recorder.flush()
         assert len(transport.calls) == 27
         await asyncio.sleep(300)
         for number in range(100, 110):
-            recorder.event(ABOUT, "Warning", "Failed", f"attempt {number}")
+            recorder.event(ABOUT, "Warning", f"Failed{number}", "no route")
         await recorder.flush()
     assert len(transport.calls) == 28
+
+
+async def test_an_event_that_was_held_back_is_counted_and_says_so_once_it_may():
+    transport = ScriptedTransport()
+    async with recording(transport) as recorder:
+        for number in range(25):
+            recorder.event(ABOUT, "Warning", f"Failed{number}", "no route")
+        for _ in range(6):
+            recorder.event(ABOUT, "Warning", "Late", "no route")
+            await asyncio.sleep(60)
+        await recorder.flush()
+    late = [call.body for call in transport.calls if (call.body or {}).get("reason") == "Late"]
+    assert [body["series"]["count"] for body in late] == [6]
+
+
+async def test_an_event_that_stays_held_back_is_never_written():
+    transport = ScriptedTransport()
+    async with recording(transport) as recorder:
+        for number in range(26):
+            recorder.event(ABOUT, "Warning", f"Failed{number}", "no route")
+        await asyncio.sleep(3600)
+    reasons = [call.body["reason"] for call in transport.of("POST")]
+    assert len(reasons) == 25
+    assert "Failed25" not in reasons
+
+
+def notes(transport: ScriptedTransport) -> list[str]:
+    return [call.body["note"] for call in transport.of("POST")]
+
+
+async def test_the_tenth_message_of_a_reason_and_all_after_it_are_one_event():
+    transport = ScriptedTransport()
+    async with recording(transport) as recorder:
+        for number in range(1, 101):
+            recorder.event(ABOUT, "Warning", "Failed", f"attempt {number}")
+            await asyncio.sleep(1)
+    combined = "(combined from similar events): attempt 10"
+    assert notes(transport) == [f"attempt {number}" for number in range(1, 10)] + [combined]
+    (patch,) = transport.of("PATCH")
+    assert patch.body["series"]["count"] == 2
+
+
+async def test_combined_events_are_counted_to_the_last():
+    transport = ScriptedTransport()
+    async with recording(transport) as recorder:
+        for number in range(1, 101):
+            recorder.event(ABOUT, "Warning", "Failed", f"attempt {number}")
+        await asyncio.sleep(1000)
+    assert transport.calls[-1].body["series"]["count"] == 91
+
+
+async def test_a_message_that_was_told_apart_before_stays_so():
+    transport = ScriptedTransport()
+    async with recording(transport) as recorder:
+        for number in range(1, 21):
+            recorder.event(ABOUT, "Warning", "Failed", f"attempt {number}")
+        await recorder.flush()
+        name = transport.calls[0].body["metadata"]["name"]
+        recorder.event(ABOUT, "Warning", "Failed", "attempt 1")
+        await recorder.flush()
+    assert transport.calls[-1].verb == "PATCH"
+    assert transport.calls[-1].path.endswith(name)
+
+
+@pytest.mark.parametrize(("silence", "combined"), [(600, True), (601, False)])
+async def test_after_ten_minutes_of_silence_messages_are_told_apart_again(silence, combined):
+    transport = ScriptedTransport()
+    async with recording(transport) as recorder:
+        for number in range(1, 11):
+            recorder.event(ABOUT, "Warning", "Failed", f"attempt {number}")
+        await asyncio.sleep(silence)
+        recorder.event(ABOUT, "Warning", "Failed", "attempt 11")
+        await recorder.flush()
+    assert ("attempt 11" not in notes(transport)) is combined
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        pytest.param((about("b"), "Warning", "Failed"), id="object"),
+        pytest.param((ABOUT, "Normal", "Failed"), id="type"),
+        pytest.param((ABOUT, "Warning", "Refused"), id="reason"),
+    ],
+)
+async def test_only_events_of_the_same_object_type_and_reason_are_combined(other):
+    transport = ScriptedTransport()
+    async with recording(transport) as recorder:
+        for number in range(9):
+            recorder.event(ABOUT, "Warning", "Failed", f"attempt {number}")
+        recorder.event(*other, "attempt 9")
+        await recorder.flush()
+    assert notes(transport)[-1] == "attempt 9"
+
+
+async def test_a_combined_message_is_still_short_enough():
+    transport = ScriptedTransport()
+    async with recording(transport) as recorder:
+        for number in range(10):
+            recorder.event(ABOUT, "Warning", "Failed", f"{number}" * 2000)
+        await recorder.flush()
+    assert notes(transport)[-1].startswith("(combined from similar events): 999")
+    assert len(notes(transport)[-1].encode()) <= NOTE_LIMIT
 
 
 async def test_what_is_remembered_is_bounded_and_the_oldest_goes_first():
