@@ -9,7 +9,8 @@
     │   ├── Forbidden            403
     │   ├── NotFound             404: proven absent
     │   ├── Conflict             409: stale resourceVersion or failed precondition
-    │   │   └── AlreadyExists    409 of a create
+    │   │   ├── AlreadyExists    409 of a create
+    │   │   └── ApplyConflict    409 of an apply: fields belong to other field managers
     │   ├── Gone                 410: the resourceVersion or continue token is too old
     │   ├── Invalid              422
     │   ├── TooManyRequests      429
@@ -22,11 +23,13 @@
     ├── TerminalError            a reconcile function gives up until the object changes
     ├── QueueClosed              a work queue was shut down and has nothing left
     ├── NotSynced                a cache was read before its first list was complete
+    ├── LeaseLost                the lease is not ours (any more): nothing may be written
     └── ManagerError             a task of the manager died, or the manager was misused
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 ERROR_TEXT_LIMIT: Final = 512
@@ -86,6 +89,14 @@ class AlreadyExists(Conflict):
     """409 of a create: an object of that name exists."""
 
 
+class ApplyConflict(Conflict):
+    """409 of an apply: ``owners`` has the field managers of each field in conflict."""
+
+    def __init__(self, message: str, *, owners: Mapping[str, tuple[str, ...]]) -> None:
+        super().__init__(409, "Conflict", message)
+        self.owners = owners
+
+
 class Gone(ApiError):
     """410: the resourceVersion or the continue token has expired."""
 
@@ -132,6 +143,10 @@ class QueueClosed(ControllerError):
 
 class NotSynced(ControllerError):
     """A cache was read before its first list was complete."""
+
+
+class LeaseLost(ControllerError):
+    """The lease is not provably ours: a write was not sent, or the manager has to end."""
 
 
 class ManagerError(ControllerError):

@@ -46,6 +46,10 @@ class Client:
         """What the requests go through."""
         return self._transport
 
+    def over(self, transport: Transport) -> Client:
+        """Return the same client over another transport, usually one that wraps this one's."""
+        return Client(transport, field_manager=self._field_manager)
+
     async def get(
         self,
         resource: Resource,
@@ -179,8 +183,13 @@ class Client:
         *,
         subresource: str = "",
         dry_run: bool = False,
+        field_manager: str = "",
     ) -> JsonObject:
-        """Change a part of an object and return the whole as stored."""
+        """Change a part of an object and return the whole as stored.
+
+        ``field_manager`` is the client's by default; parts of a program that apply to the same
+        objects need names of their own.
+        """
         path = object_path(resource, key, subresource)
         force = isinstance(patch, ApplyPatch) and patch.force
         response = await self._write(
@@ -190,6 +199,7 @@ class Client:
             content_type=patch.content_type,
             force=force,
             dry_run=dry_run,
+            field_manager=field_manager,
         )
         return json_object(response)
 
@@ -234,9 +244,10 @@ class Client:
         content_type: str = JSON_TYPE,
         force: bool = False,
         dry_run: bool = False,
+        field_manager: str = "",
     ) -> Response:
         parameters: Parameters = {
-            "fieldManager": self._field_manager,
+            "fieldManager": field_manager or self._field_manager,
             "fieldValidation": "Strict",  # an unknown field is an error, not silently dropped
             "force": force,
             "dryRun": "All" if dry_run else "",
