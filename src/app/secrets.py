@@ -22,6 +22,7 @@ from ..controller import (
     MergePatch,
     NotFound,
     ObjectKey,
+    controller_reference,
 )
 from .connection_keys import NEXT_PASSWORD, OUR_KEYS
 from .errors import SecretConflict
@@ -141,7 +142,7 @@ class SecretStore:
                 "namespace": subject.namespace,
                 "labels": dict([MANAGED_BY]),
                 "annotations": annotations,
-                "ownerReferences": [owner_reference(subject)],
+                "ownerReferences": [controller_reference(subject.resource, subject.obj)],
             },
             "data": _encode(values),
         }
@@ -194,7 +195,7 @@ class SecretStore:
 
     async def _take_over(self, subject: Subject, secret: CredentialsSecret) -> CredentialsSecret:
         metadata = {
-            "ownerReferences": [owner_reference(subject)],
+            "ownerReferences": [controller_reference(subject.resource, subject.obj)],
             "annotations": {RETAINED_FROM: None, SECRET_STATE: PENDING},
         }
         return await self._patch(secret, {"metadata": metadata})
@@ -210,18 +211,6 @@ def owned_by(obj: JsonObject, uid: str) -> bool:
     """Return whether the controller reference of an object is the one of ``uid``."""
     references = obj["metadata"].get("ownerReferences") or []
     return any(o.get("uid") == uid and o.get("controller") for o in references)
-
-
-def owner_reference(subject: Subject) -> dict[str, Any]:
-    """Return the controller reference to one of our objects."""
-    return {
-        "apiVersion": subject.resource.api_version,
-        "kind": subject.resource.kind,
-        "name": subject.name,
-        "uid": subject.uid,
-        "controller": True,
-        "blockOwnerDeletion": True,
-    }
 
 
 def _retained_for(obj: JsonObject, external_name: str) -> bool:

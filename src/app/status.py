@@ -8,11 +8,18 @@ no call.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from ..controller import Client, EventSink, JsonObject, MergePatch, remove_condition, set_condition
+from ..controller import (
+    Client,
+    EventSink,
+    JsonObject,
+    remove_condition,
+    set_condition,
+    write_status,
+)
 from .reasons import PROGRESSING, Condition, Reason
 from .subject import Subject
 
@@ -119,17 +126,10 @@ class StatusDraft:
         """
         self._status["observedGeneration"] = self.subject.generation
         self._set_deployment()
-        patch = merge_difference(self.subject.status, self._status)
-        if patch:
-            body = {
-                "metadata": {"resourceVersion": self.subject.resource_version},
-                "status": patch,
-            }
-            subject = self.subject
-            obj = await client.patch(
-                subject.resource, subject.key, MergePatch(body), subresource="status"
-            )
-            self.subject = Subject(subject.resource, obj)
+        resource = self.subject.resource
+        written = await write_status(client, resource, self.subject.obj, self._status)
+        if written is not None:
+            self.subject = Subject(resource, written)
         return self.subject
 
     def rebase(self, subject: Subject) -> None:
@@ -183,18 +183,3 @@ class StatusDraft:
                 "reason": reason,
                 "latest-update": latest,
             }
-
-
-def merge_difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> JsonObject:
-    """Return the JSON merge patch (RFC 7386) that turns ``old`` into ``new``; empty if equal."""
-    patch: JsonObject = {}
-    for key in old.keys() | new.keys():
-        if key not in new:
-            patch[key] = None
-        elif isinstance(old.get(key), Mapping) and isinstance(new[key], Mapping):
-            inner = merge_difference(old[key], new[key])
-            if inner:
-                patch[key] = inner
-        elif old.get(key) != new[key]:
-            patch[key] = new[key]
-    return patch

@@ -4,6 +4,7 @@ Knows no kind of ours and no database. ``Manager`` owns what runs, ``Informer`` 
 ``Controller`` runs a reconcile function for the keys that its sources name.
 """
 
+from .apply import apply, controller_reference
 from .client import (
     AiohttpTransport,
     ApplyPatch,
@@ -15,6 +16,7 @@ from .client import (
     load_default,
     load_in_cluster,
     load_kubeconfig,
+    merge_difference,
 )
 from .conditions import find_condition, remove_condition, set_condition
 from .decode import ListPage, WatchEvent, decode_event, decode_list, decode_object
@@ -22,6 +24,7 @@ from .delayqueue import DelayQueue
 from .errors import (
     AlreadyExists,
     ApiError,
+    ApplyConflict,
     BadRequest,
     ConfigError,
     Conflict,
@@ -46,6 +49,7 @@ from .errors import (
 from .events import EventRecorder
 from .finalizer import ensure as ensure_finalizer
 from .finalizer import remove as remove_finalizer
+from .guarded import GuardedPatch
 from .handlers import Handler, enqueue_mapped, enqueue_owner, enqueue_self
 from .indexer import IndexFunction
 from .informer import Informer, Registration
@@ -78,7 +82,9 @@ from .protocols import (
 from .ratelimit import BucketLimiter, ExponentialLimiter, MaxOfLimiter, MaxWaitLimiter
 from .reconcile import Reconcile, Request, Result
 from .reflector import Reflector
+from .retry import retry_on_conflict
 from .signals import stop_on_signals
+from .status import write_status
 from .store import Replaced, Store, Writer
 from .types import (
     CUSTOM_RESOURCE_DEFINITIONS,
@@ -102,6 +108,7 @@ __all__ = [
     "AiohttpTransport",
     "AlreadyExists",
     "ApiError",
+    "ApplyConflict",
     "ApplyPatch",
     "BadRequest",
     "BucketLimiter",
@@ -124,6 +131,7 @@ __all__ = [
     "ExponentialLimiter",
     "Forbidden",
     "Gone",
+    "GuardedPatch",
     "Handler",
     "Headers",
     "IndexFunction",
@@ -181,6 +189,8 @@ __all__ = [
     "all_of",
     "annotations_changed",
     "any_of",
+    "apply",
+    "controller_reference",
     "decode_event",
     "decode_list",
     "decode_object",
@@ -196,11 +206,14 @@ __all__ = [
     "load_default",
     "load_in_cluster",
     "load_kubeconfig",
+    "merge_difference",
     "metadata_of",
     "negate",
     "remove_condition",
     "remove_finalizer",
     "resource_version_changed",
+    "retry_on_conflict",
     "set_condition",
     "stop_on_signals",
+    "write_status",
 ]

@@ -17,14 +17,13 @@ from collections.abc import Sequence
 from typing import Final
 
 from .client.api import Client
-from .client.patch import JsonPatch
-from .errors import Conflict, Invalid, NotFound
+from .errors import Conflict, NotFound
+from .guarded import GuardedPatch
 from .metadata import metadata_of
 from .types import JsonObject, KubeObject, ObjectKey, Resource
 
 REMOVE_TRIES: Final = 3
 """Each try is against a fresh list; whoever changes it that often is at war with us."""
-_PATH: Final = "/metadata/finalizers"
 
 
 async def ensure(
@@ -39,22 +38,14 @@ async def ensure(
     Errors: :class:`~.errors.Conflict` where the object has changed meanwhile,
     :class:`~.errors.NotFound` where it is gone.
     """
-    key, uid, deleting, finalizers = _facts(obj)
+    key, _, deleting, finalizers = _facts(obj)
     if finalizer in finalizers:
         return False
     if deleting:
         return True
-    change: list[JsonObject] = [{"op": "test", "path": "/metadata/uid", "value": uid}]
-    if finalizers:
-        change.append({"op": "test", "path": _PATH, "value": list(finalizers)})
-        change.append({"op": "add", "path": f"{_PATH}/-", "value": finalizer})
-    else:
-        # a missing list equals null, so this does not overwrite one that was made meanwhile
-        change.append({"op": "test", "path": _PATH, "value": None})
-        change.append({"op": "add", "path": _PATH, "value": [finalizer]})
     try:
-        await client.patch(resource, key, JsonPatch(tuple(change)))
-    except Invalid as error:
+        await GuardedPatch(obj).add_finalizer(finalizer).send(client, resource)
+    except Conflict as error:
         raise _changed(resource, key, finalizer) from error
     return True
 
@@ -71,32 +62,21 @@ async def remove(
         if finalizer not in finalizers:
             return
         try:
-            await client.patch(resource, key, _removal(uid, finalizers, finalizer))
+            await GuardedPatch(obj).remove_finalizer(finalizer).send(client, resource)
         except NotFound:
             return
-        except Invalid as error:
+        except Conflict as error:
             problem = error
         else:
             return
         try:
-            fresh = _facts(await client.get(resource, key))
+            obj = await client.get(resource, key)
         except NotFound:
             return
-        if fresh[1] != uid:
+        _, present, _, finalizers = _facts(obj)
+        if present != uid:
             return
-        finalizers = fresh[3]
     raise _changed(resource, key, finalizer) from problem
-
-
-def _removal(uid: str, finalizers: Sequence[str], finalizer: str) -> JsonPatch:
-    path = f"{_PATH}/{finalizers.index(finalizer)}"
-    return JsonPatch(
-        (
-            {"op": "test", "path": "/metadata/uid", "value": uid},
-            {"op": "test", "path": path, "value": finalizer},
-            {"op": "remove", "path": path},
-        )
-    )
 
 
 def _facts(obj: KubeObject | JsonObject) -> tuple[ObjectKey, str, bool, Sequence[str]]:

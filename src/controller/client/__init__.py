@@ -5,7 +5,7 @@ from .auth import Auth, StaticAuth, TokenFile
 from .config import Config, TlsConfig, load_in_cluster
 from .discovery import find_resource, is_served
 from .kubeconfig import load_default, load_kubeconfig
-from .patch import ApplyPatch, JsonPatch, MergePatch, Patch
+from .patch import ApplyPatch, JsonPatch, MergePatch, Patch, merge_difference
 from .transport import AiohttpTransport, Timeouts
 
 __all__ = [
@@ -26,4 +26,5 @@ __all__ = [
     "load_default",
     "load_in_cluster",
     "load_kubeconfig",
+    "merge_difference",
 ]

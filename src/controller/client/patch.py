@@ -6,8 +6,9 @@ does to a list depends on the kind.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import msgspec
 
@@ -60,3 +61,19 @@ class ApplyPatch:
 
 
 Patch: TypeAlias = MergePatch | JsonPatch | ApplyPatch
+
+
+def merge_difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> JsonObject:
+    """Return the JSON merge patch (RFC 7386) that turns ``old`` into ``new``; empty if equal.
+
+    None is the same as a field that is missing: a merge patch knows no other null.
+    """
+    patch: JsonObject = {}
+    for key in old.keys() | new.keys():
+        before, after = old.get(key), new.get(key)
+        if isinstance(before, Mapping) and isinstance(after, Mapping):
+            if inner := merge_difference(before, after):
+                patch[key] = inner
+        elif before != after:
+            patch[key] = after
+    return patch

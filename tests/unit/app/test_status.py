@@ -7,12 +7,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from hybridpg.app.kinds import DATABASES
 from hybridpg.app.reasons import MEANING, Condition, Reason
-from hybridpg.app.status import StatusDraft, merge_difference
+from hybridpg.app.status import StatusDraft
 from hybridpg.app.subject import Subject
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -228,21 +226,3 @@ def test_an_empty_list_is_removed_rather_than_stored(server, draft_of):
 def test_every_reason_says_what_it_means():
     assert set(MEANING) == set(Reason)
     assert all(text.endswith(".") for text in MEANING.values())
-
-
-JSON = st.recursive(
-    st.booleans() | st.integers() | st.text(max_size=3) | st.lists(st.integers(), max_size=2),
-    lambda inner: st.dictionaries(st.sampled_from("abc"), inner, max_size=3),
-    max_leaves=8,
-)
-OBJECTS = st.dictionaries(st.sampled_from("abc"), JSON, max_size=3)
-
-
-@given(OBJECTS, OBJECTS)
-def test_the_merge_patch_turns_the_old_into_the_new(old: dict[str, Any], new: dict[str, Any]):
-    assert apply_merge_patch(old, merge_difference(old, new)) == new
-
-
-@given(OBJECTS)
-def test_equal_objects_need_no_patch(value: dict[str, Any]):
-    assert merge_difference(value, value) == {}

@@ -252,19 +252,21 @@ async def test_after_ten_minutes_of_silence_messages_are_told_apart_again(silenc
 
 
 @pytest.mark.parametrize(
-    "other",
+    ("regarding", "type_", "reason"),
     [
-        pytest.param((about("b"), "Warning", "Failed"), id="object"),
-        pytest.param((ABOUT, "Normal", "Failed"), id="type"),
-        pytest.param((ABOUT, "Warning", "Refused"), id="reason"),
+        pytest.param(about("b"), "Warning", "Failed", id="object"),
+        pytest.param(ABOUT, "Normal", "Failed", id="type"),
+        pytest.param(ABOUT, "Warning", "Refused", id="reason"),
     ],
 )
-async def test_only_events_of_the_same_object_type_and_reason_are_combined(other):
+async def test_only_events_of_the_same_object_type_and_reason_are_combined(
+    regarding, type_, reason
+):
     transport = ScriptedTransport()
     async with recording(transport) as recorder:
         for number in range(9):
             recorder.event(ABOUT, "Warning", "Failed", f"attempt {number}")
-        recorder.event(*other, "attempt 9")
+        recorder.event(regarding, type_, reason, "attempt 9")
         await recorder.flush()
     assert notes(transport)[-1] == "attempt 9"
 
