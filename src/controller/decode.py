@@ -21,9 +21,11 @@ DELETED: Final = "DELETED"
 BOOKMARK: Final = "BOOKMARK"
 ERROR: Final = "ERROR"
 
-_TYPES: Final = (MODIFIED, ADDED, DELETED, BOOKMARK, ERROR)
-"""The most frequent one first: they are tried in this order."""
-_FRAMES: Final = tuple((f'{{"type":"{name}","object":'.encode(), name) for name in _TYPES)
+_OF_OBJECTS: Final = (ADDED, MODIFIED, DELETED, BOOKMARK)
+_FRAMES: Final = {name: f'{{"type":"{name}","object":'.encode() for name in _OF_OBJECTS}
+"""How an API server begins an event of each type."""
+_PARTIAL: Final = "PartialObjectMetadata"
+"""The kind of whatever is watched for its metadata alone."""
 _EXCERPT: Final = 64
 _RUBBISH: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 """What a decoder raises for bytes from the network, nesting without end included."""
@@ -43,7 +45,14 @@ class _Object(msgspec.Struct, gc=False):
     metadata: _Meta | None = None
 
 
-class _Event(msgspec.Struct, gc=False):
+class _Event(msgspec.Struct, gc=False, forbid_unknown_fields=True):
+    """An event as an API server frames it: with nothing beside its type and its object."""
+
+    object: _Object
+    type: str = ""
+
+
+class _AnyEvent(msgspec.Struct, gc=False):
     object: msgspec.Raw
     type: str = ""
 
@@ -62,6 +71,7 @@ class _List(msgspec.Struct, gc=False):
 
 _object_decoder: Final = msgspec.json.Decoder(_Object)
 _event_decoder: Final = msgspec.json.Decoder(_Event)
+_any_event_decoder: Final = msgspec.json.Decoder(_AnyEvent)
 _list_decoder: Final = msgspec.json.Decoder(_List)
 _status_decoder: Final = msgspec.json.Decoder(JsonObject)
 
@@ -75,7 +85,7 @@ class ListPage(NamedTuple):
     remaining: int | None
 
 
-class WatchEvent(NamedTuple):
+class WatchEvent(msgspec.Struct, frozen=True, gc=False):
     """One event: ``type`` is ADDED, MODIFIED, DELETED or BOOKMARK."""
 
     type: str
@@ -87,10 +97,7 @@ def decode_object(body: bytes) -> KubeObject:
 
     Errors: :class:`~.errors.DecodeError` for anything that is not an object with a name.
     """
-    obj = _decode_any(body)
-    if not obj.name:
-        raise UnknownEvent(f"object without metadata.name: {_excerpt(body)}")
-    return obj
+    return _object(_scan(body), body, 0)
 
 
 def decode_list(body: bytes) -> ListPage:
@@ -110,56 +117,58 @@ def decode_list(body: bytes) -> ListPage:
     return ListPage(items, meta.resource_version, meta.continue_ or "", meta.remaining_item_count)
 
 
-def decode_event(line: bytes) -> WatchEvent:
-    """Decode one line of a watch.
+def decode_event(line: bytes, kind: str = "") -> WatchEvent:
+    """Decode one line of a watch; with ``kind``, objects of another one mean nothing.
 
     Errors: the :class:`~.errors.ApiError` that an ERROR event carries;
-    :class:`~.errors.UnknownEvent` for an event that may be skipped (unknown type, a Table, no
-    metadata), :class:`~.errors.DecodeError` for bytes that are no event, so that one was lost.
+    :class:`~.errors.UnknownEvent` for an event that may be skipped (unknown type, a Table, wrong
+    kind, no metadata), :class:`~.errors.DecodeError` for bytes that are no event, so that one was
+    lost.
     """
     try:
-        return _event(*_split(line))
-    except UnknownEvent:
-        raise
-    except DecodeError:
-        # not framed as usual: now with a scan of the frame, too, which also names what is wrong
-        return _event(*_split_any(line))
-
-
-def _event(type_: str, body: bytes) -> WatchEvent:
-    if type_ == ERROR:
-        raise api_error_from_status(_decode_status(body))
-    return WatchEvent(type_, _decode_any(body) if type_ == BOOKMARK else decode_object(body))
-
-
-def _split(line: bytes) -> tuple[str, bytes]:
-    # An API server always writes the same compact frame, so the object can be cut out without
-    # a scan of its own; its decoder then proves that it was one object to the end.
-    if line.endswith(b"}"):
-        for head, type_ in _FRAMES:
-            if line.startswith(head):
-                return type_, line[len(head) : -1]
-    return _split_any(line)
-
-
-def _split_any(line: bytes) -> tuple[str, bytes]:
-    try:
         event = _event_decoder.decode(line)
+    except _RUBBISH:
+        # not framed as usual: another scan finds the object, or names what is wrong
+        return _unframed(line, kind)
+    frame = _FRAMES.get(event.type)
+    # the frame ends in one brace, behind that of the object
+    if frame is None or not line.startswith(frame) or not line.endswith(b"}}"):
+        return _unframed(line, kind)
+    bookmark = event.type == BOOKMARK
+    return WatchEvent(event.type, _object(event.object, line, len(frame), kind, unnamed=bookmark))
+
+
+def _unframed(line: bytes, kind: str) -> WatchEvent:
+    try:
+        event = _any_event_decoder.decode(line)
     except _RUBBISH as error:
         raise DecodeError(f"not a watch event: {error}: {_excerpt(line)}") from error
-    if event.type not in _TYPES:
+    body = bytes(event.object)
+    if event.type == ERROR:
+        raise api_error_from_status(_decode_status(body))
+    if event.type not in _OF_OBJECTS:
         raise UnknownEvent(f"watch event of unknown type {event.type[:40]!r}")
-    return event.type, bytes(event.object)
+    bookmark = event.type == BOOKMARK
+    return WatchEvent(event.type, _object(_scan(body), body, 0, kind, unnamed=bookmark))
 
 
-def _decode_any(body: bytes) -> KubeObject:
+def _scan(body: bytes) -> _Object:
     try:
-        found = _object_decoder.decode(body)
+        return _object_decoder.decode(body)
     except _RUBBISH as error:
         raise DecodeError(f"not an object: {error}: {_excerpt(body)}") from error
+
+
+def _object(
+    found: _Object, encoded: bytes, offset: int, kind: str = "", *, unnamed: bool = False
+) -> KubeObject:
     meta = found.metadata
     if meta is None or found.kind == "Table":
         raise UnknownEvent(f"object of kind {found.kind[:40]!r} without metadata of its own")
+    if kind and found.kind != kind and found.kind != _PARTIAL:
+        raise UnknownEvent(f"object of kind {found.kind[:40]!r} instead of {kind}")
+    if not meta.name and not unnamed:
+        raise UnknownEvent(f"object without metadata.name: {_excerpt(encoded)}")
     return KubeObject(
         meta.namespace,
         meta.name,
@@ -167,7 +176,8 @@ def _decode_any(body: bytes) -> KubeObject:
         meta.resource_version,
         meta.generation,
         meta.deletion_timestamp or "",
-        body,
+        encoded,
+        offset,
     )
 
 

@@ -46,7 +46,7 @@ _decoder: Final = msgspec.json.Decoder(_Object)
 
 def metadata_of(obj: KubeObject) -> Metadata:
     """Decode labels, annotations, finalizers and owner references."""
-    meta = _decoder.decode(obj.raw).metadata
+    meta = _decoder.decode(obj.view).metadata
     return Metadata(
         meta.labels or {},
         meta.annotations or {},

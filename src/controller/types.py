@@ -68,8 +68,9 @@ CUSTOM_RESOURCE_DEFINITIONS = Resource(
 class KubeObject(msgspec.Struct, frozen=True, gc=False):
     """One object of the cache: decoded identity and the bytes of the whole.
 
-    ``raw`` is the JSON of the object alone (not of the watch event). Nothing here is mutable or
-    seen by the garbage collector, so objects can be shared between any number of readers.
+    The bytes are those that came from the network, the frame of a watch event included: cutting
+    them out would copy every object once more. Nothing here is mutable or seen by the garbage
+    collector, so objects can be shared between any number of readers.
     """
 
     namespace: str
@@ -78,7 +79,9 @@ class KubeObject(msgspec.Struct, frozen=True, gc=False):
     resource_version: str
     generation: int
     deletion_timestamp: str
-    raw: bytes
+    encoded: bytes
+    offset: int = 0
+    """Where the object begins in ``encoded``; unless that is 0, one brace follows its end."""
 
     @property
     def key(self) -> ObjectKey:
@@ -90,9 +93,20 @@ class KubeObject(msgspec.Struct, frozen=True, gc=False):
         """Whether the object waits for its finalizers."""
         return bool(self.deletion_timestamp)
 
+    @property
+    def raw(self) -> bytes:
+        """The JSON of the object alone."""
+        return self.encoded[self.offset : -1] if self.offset else self.encoded
+
+    @property
+    def view(self) -> memoryview:
+        """The JSON of the object alone, without a copy; for a decoder."""
+        whole = memoryview(self.encoded)
+        return whole[self.offset : -1] if self.offset else whole
+
     def decode(self) -> JsonObject:
         """Decode the whole object into a fresh dict that the caller may change."""
-        decoded: JsonObject = msgspec.json.decode(self.raw)
+        decoded: JsonObject = msgspec.json.decode(self.view)
         return decoded
 
 

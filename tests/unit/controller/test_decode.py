@@ -271,3 +271,41 @@ def test_an_event_of_a_large_object_costs_a_fraction_of_decoding_all_of_it():
 
     rounds = [(cost(json.loads), cost(decode_event)) for _ in range(5)]
     assert min(own for _, own in rounds) < min(whole for whole, _ in rounds) / 3
+
+
+def test_an_event_keeps_the_bytes_that_came_and_shows_those_of_its_object():
+    whole = line("MODIFIED", obj("a", 7, spec={"text": "}} ü"}))
+    found = decode_event(whole).object
+    assert found.encoded is whole
+    assert json.loads(found.raw) == json.loads(bytes(found.view)) == found.decode()
+    assert found.decode() == obj("a", 7, spec={"text": "}} ü"})
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        pytest.param(b'{"object": %s , "type": "ADDED"}', id="other order and spaces"),
+        pytest.param(b'{"type":"ADDED","object":%s }', id="a space before the end"),
+        pytest.param(b'{"type":"ADDED","object":%s}\r', id="carriage return"),
+        pytest.param(b'{"type":"ADDED","object":%s,"more":{"metadata":{"name":"x"}}}', id="more"),
+    ],
+)
+def test_an_event_that_is_framed_in_another_way_is_the_same_event(event):
+    found = decode_event(event % encoded(obj("a", 7)))
+    assert (found.type, found.object.key.name) == ("ADDED", "a")
+    assert found.object.decode() == obj("a", 7)
+
+
+def test_an_event_of_another_kind_means_nothing_where_the_kind_is_known():
+    gadget = {**obj("a"), "kind": "Gadget"}
+    with pytest.raises(UnknownEvent, match="'Gadget' instead of Widget"):
+        decode_event(line("ADDED", gadget), "Widget")
+    assert decode_event(line("ADDED", gadget)).object.name == "a"
+    partial = {**obj("a"), "kind": "PartialObjectMetadata"}
+    assert decode_event(line("ADDED", partial), "Widget").object.name == "a"
+
+
+def test_an_event_of_twenty_megabytes_is_an_event():
+    whole = line("ADDED", obj("a", 7, spec={"text": "x" * 20_000_000}))
+    found = decode_event(whole, "Widget").object
+    assert len(found.decode()["spec"]["text"]) == 20_000_000
