@@ -6,11 +6,10 @@ worker back while it waits.
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
-
-from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt
 
 from .errors import AlreadyExists, ApplyConflict, Conflict
 
@@ -37,18 +36,11 @@ async def retry_on_conflict(
     Errors: :class:`~.errors.Conflict` of the last try. What a repetition cannot cure is raised at
     once: a name that is taken, and fields that belong to other field managers.
     """
-    patient = AsyncRetrying(
-        retry=retry_if_exception(_may_pass),
-        stop=stop_after_attempt(TRIES),
-        wait=lambda _: PAUSE * (1 + JITTER * rand()),
-        reraise=True,
-    )
-
-    async def once() -> R:
-        return await write(await read())
-
-    return await patient(once)
-
-
-def _may_pass(error: BaseException) -> bool:
-    return isinstance(error, Conflict) and not isinstance(error, AlreadyExists | ApplyConflict)
+    for _ in range(TRIES - 1):
+        try:
+            return await write(await read())
+        except (AlreadyExists, ApplyConflict):
+            raise
+        except Conflict:
+            await asyncio.sleep(PAUSE * (1 + JITTER * rand()))
+    return await write(await read())
