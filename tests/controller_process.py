@@ -1,6 +1,6 @@
 """The controller as a process that dies when a test says so, exactly there.
 
-It speaks to the API server through a proxy of ours, which counts its writes. A kill before a
+It speaks to the API server through the perturbing proxy, which counts its writes. A kill before a
 write: the request left the controller and reached nobody. A kill after it: the API server keeps
 the change, and nobody was told.
 """
@@ -8,79 +8,69 @@ the change, and nobody was told.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import signal
 import subprocess
 import sys
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import aiohttp
 import yaml
-from aiohttp import ClientConnectionResetError, web
 from tests.fix_operator import Stage
+from tests.proxy.rules import WRITES, Do
+from tests.proxy.server import Proxy, Recorded
+from tests.unit.controller.client.pki import make_pki
 
 from hybridpg.controller import load_kubeconfig
-from hybridpg.controller.client import Config
 
 SOURCES = str(Path(__file__).parents[1] / "hack" / "import")
 STOP_SECONDS = 10
 """H18: a stop of the controller takes less."""
-HOP_BY_HOP = {"host", "connection", "transfer-encoding", "content-length", "content-encoding"}
+EVENTS = "*/events*"
+"""Those are lost without harm."""
 
 
 @dataclass
 class Kill:
-    """An order to kill: at which write of the process, and on which side of it."""
+    """An order to kill: at which write of the process."""
 
     at: int
-    committed: bool
     done: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class Controller:
-    """``hybridpg run`` behind a counting proxy."""
+    """``hybridpg run`` behind a proxy that counts its writes and ends it at one of them."""
 
     def __init__(self, stage: Stage) -> None:
         self.stage = stage
         self.folder = stage.site.path / "controller"
         self.log = self.folder / "log.jsonl"
         self.process: subprocess.Popen[bytes] | None = None
-        self.order: Kill | None = None
-        self.writes: list[str] = []
-        """The writes of this process, without its events: those are lost without harm."""
-        self.refused = 0
-        """How many of them were based on an object that had changed meanwhile."""
         self.starts = 0
+        self._begin = 0
+
+    @property
+    def writes(self) -> list[Recorded]:
+        """The writes of this process, without its events."""
+        calls = self.proxy.record[self._begin :]
+        return [each for each in calls if each.call.writes and not each.call.of_event]
 
     @property
     def made(self) -> int:
-        """How many writes of this process were carried out."""
-        return len(self.writes) - self.refused
+        """How many writes of this process were not refused because their object had changed."""
+        return sum(each.status != HTTPStatus.CONFLICT for each in self.writes)
 
     async def __aenter__(self) -> Self:
         """Listen; the controller itself is not started yet."""
         self.folder.mkdir()
+        pki = make_pki(self.folder)
         upstream = await load_kubeconfig(self.stage.env.kubeconfig)
-        self._upstream: Config = upstream
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, ssl=upstream.tls.context()),
-            timeout=aiohttp.ClientTimeout(total=None),
-            auto_decompress=False,
-        )
-        app = web.Application(client_max_size=2**24)
-        app.router.add_route("*", "/{path:.*}", self._handle)
-        self._runner = web.AppRunner(
-            app, access_log=None, shutdown_timeout=1.0, handler_cancellation=True
-        )
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0)
-        await site.start()
-        port = self._runner.addresses[0][1]
-        (self.folder / "kubeconfig").write_text(_kubeconfig(f"http://127.0.0.1:{port}"))
+        self.proxy = Proxy(upstream, tls=pki.server_context(), authority=pki.ca)
+        await self.proxy.__aenter__()
+        self.proxy.write_kubeconfig(self.folder / "kubeconfig")
         (self.folder / "config.yaml").write_text(yaml.safe_dump(self.stage.config()))
         return self
 
@@ -92,20 +82,25 @@ class Controller:
     ) -> None:
         """Kill what still runs."""
         self.kill()
-        await self._runner.cleanup()
-        await self._session.close()
+        await self.proxy.__aexit__(kind, error, trace)
 
     def arm(self, at: int, *, committed: bool) -> Kill:
         """Order the kill at a write, counted from now: 1 is the next one."""
-        self.order = Kill(len(self.writes) + at, committed)
-        return self.order
+        order = Kill(len(self.writes) + at)
+
+        def kill() -> None:
+            self.kill()
+            order.done.set()
+
+        what = Do(kill, committed=committed)
+        self.proxy.add(what, verbs=WRITES, unless=EVENTS, skip=at - 1)
+        return order
 
     def start(self) -> None:
         """Start the controller, with no order to kill it."""
         assert self.process is None
-        self.order = None
-        self.writes = []
-        self.refused = 0
+        self.proxy.clear()
+        self._begin = len(self.proxy.record)
         self.starts += 1
         variables = {k: v for k, v in os.environ.items() if not k.startswith("HYBRIDCLOUD_")}
         paths = [SOURCES, variables.get("PYTHONPATH", "")]
@@ -137,63 +132,3 @@ class Controller:
             return await asyncio.to_thread(self.process.wait, STOP_SECONDS)
         finally:
             self.kill()
-
-    async def _handle(self, request: web.Request) -> web.StreamResponse:
-        if request.query.get("watch"):
-            return await self._watch(request)
-        body = await request.read()
-        if request.method != "GET" and "/events" not in request.path:
-            self.writes.append(f"{request.method} {request.path}")
-            order = self.order
-            if order is not None and len(self.writes) == order.at:
-                if order.committed:
-                    await self._forward(request, body)
-                self.kill()
-                order.done.set()
-                return web.Response(status=503)  # nobody reads it
-        return await self._forward(request, body)
-
-    async def _forward(self, request: web.Request, body: bytes) -> web.Response:
-        async with self._upstream_request(request, body) as answer:
-            self.refused += answer.status == web.HTTPConflict.status_code
-            headers = {k: v for k, v in answer.headers.items() if k.lower() not in HOP_BY_HOP}
-            if "Content-Encoding" in answer.headers:
-                headers["Content-Encoding"] = answer.headers["Content-Encoding"]
-            return web.Response(status=answer.status, headers=headers, body=await answer.read())
-
-    async def _watch(self, request: web.Request) -> web.StreamResponse:
-        async with self._upstream_request(request, b"") as answer:
-            stream = web.StreamResponse(status=answer.status, headers={"Content-Type": JSON})
-            with contextlib.suppress(ClientConnectionResetError):  # it is dead
-                await stream.prepare(request)
-                async for chunk in answer.content.iter_any():
-                    await stream.write(chunk)
-                await stream.write_eof()
-            return stream
-
-    def _upstream_request(
-        self, request: web.Request, body: bytes
-    ) -> aiohttp.client._RequestContextManager:
-        headers = {k: v for k, v in request.headers.items() if k.lower() not in HOP_BY_HOP}
-        return self._session.request(
-            request.method,
-            f"{self._upstream.host}{request.path_qs}",
-            headers=headers,
-            data=body or None,
-        )
-
-
-JSON = "application/json"
-
-
-def _kubeconfig(url: str) -> str:
-    return yaml.safe_dump(
-        {
-            "apiVersion": "v1",
-            "kind": "Config",
-            "current-context": "test",
-            "clusters": [{"name": "test", "cluster": {"server": url}}],
-            "users": [{"name": "test", "user": {}}],
-            "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
-        }
-    )

@@ -1,0 +1,313 @@
+"""A proxy before an API server that records every call and makes of it what its rules say.
+
+Both sides can be TLS. It stands between a controller and the real kube-apiserver, or any client
+and a fake one: what the client sees is what a bad network, a broken load balancer or a restarting
+server would make it see, at exactly the call that a rule names.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import ssl
+import struct
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self, Unpack
+
+import aiohttp
+import yaml
+from aiohttp import web
+from tests.proxy.rules import (
+    WATCHES,
+    Answer,
+    Call,
+    CutBody,
+    Delay,
+    Do,
+    Hang,
+    Hold,
+    Identities,
+    Lose,
+    Rule,
+    What,
+    Where,
+)
+from tests.proxy.streams import Broken, Ended, Lines, Stalled, StreamFault, perturbed
+
+from hybridpg.controller.client import Config
+
+HOP_BY_HOP = {"host", "connection", "transfer-encoding", "content-length"}
+BODY_LIMIT = 2**24
+READ_SIZE = 2**16
+STOP_SECONDS = 0.5
+"""For open requests at the end; all are answers that nobody waits for any more."""
+UPSTREAM_FAULTS = (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError)
+RESET = struct.pack("ii", 1, 0)
+"""SO_LINGER on, 0 s: the socket is closed with RST instead of FIN."""
+
+
+@dataclass(slots=True)
+class Recorded:
+    """One call as it arrived; ``status`` is None until it was answered."""
+
+    call: Call
+    at: float
+    status: int | None = None
+
+
+class Proxy:
+    """A proxy on loopback; ``async with`` starts and stops it.
+
+    ``upstream`` is what it forwards to, with the client certificate that is configured there; an
+    ``Authorization`` header is passed on. With ``tls`` it serves that context.
+    """
+
+    def __init__(
+        self,
+        upstream: Config,
+        *,
+        tls: ssl.SSLContext | None = None,
+        authority: Path | None = None,
+        aliases: Mapping[str, str] | None = None,
+    ) -> None:
+        self._upstream = upstream
+        self._tls = tls
+        self._authority = authority
+        self._identities = Identities(aliases or {})
+        self._rules: list[Rule] = []
+        self._port = 0
+        self.record: list[Recorded] = []
+
+    async def __aenter__(self) -> Self:
+        """Listen on a free port."""
+        encrypted = self._upstream.host.startswith("https:")
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                limit=0, ssl=self._upstream.tls.context() if encrypted else True
+            ),
+            timeout=aiohttp.ClientTimeout(total=None),
+            auto_decompress=False,
+        )
+        app = web.Application(client_max_size=BODY_LIMIT)
+        app.router.add_route("*", "/{path:.*}", self._handle)
+        self._runner = web.AppRunner(
+            app, access_log=None, shutdown_timeout=STOP_SECONDS, handler_cancellation=True
+        )
+        await self._runner.setup()
+        await self.up()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Reset what is open and stop listening."""
+        self._reset_all()
+        await self._runner.cleanup()
+        await self._session.close()
+
+    async def up(self) -> None:
+        """Listen again, on the same port."""
+        self._site = web.TCPSite(
+            self._runner, "127.0.0.1", self._port, ssl_context=self._tls, reuse_address=True
+        )
+        await self._site.start()
+        self._port = self._runner.addresses[0][1]
+
+    async def down(self) -> None:
+        """Reset all connections and refuse new ones: the API server has gone."""
+        await self._site.stop()
+        self._reset_all()
+
+    @property
+    def url(self) -> str:
+        """The address for clients."""
+        return f"{'http' if self._tls is None else 'https'}://127.0.0.1:{self._port}"
+
+    def write_kubeconfig(self, path: Path, *, token: str = "") -> Path:
+        """Write a kubeconfig that leads here and return its path."""
+        cluster = {"server": self.url}
+        if self._authority is not None:
+            cluster["certificate-authority"] = str(self._authority)
+        named = {
+            "clusters": [{"name": "proxy", "cluster": cluster}],
+            "users": [{"name": "proxy", "user": {"token": token} if token else {}}],
+            "contexts": [{"name": "proxy", "context": {"cluster": "proxy", "user": "proxy"}}],
+        }
+        head = {"apiVersion": "v1", "kind": "Config", "current-context": "proxy"}
+        path.write_text(yaml.safe_dump({**head, **named}))
+        return path
+
+    def add(self, what: What, **where: Unpack[Where]) -> Rule:
+        """Add a rule and return it, so that a test can await that it ``struck``.
+
+        A rule holds for calls that come after it; of several that strike one call the first with
+        an end decides.
+        """
+        self._rules.append(Rule(what, **where))
+        return self._rules[-1]
+
+    def clear(self) -> None:
+        """Let all go well again, for calls to come."""
+        self._rules.clear()
+
+    def calls(self, *verbs: str) -> list[Call]:
+        """Return the calls of some verbs in the order in which they came."""
+        return [each.call for each in self.record if each.call.verb in verbs]
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        call = self._identities.of(request.method, request.path, request.query)
+        recorded = Recorded(call, asyncio.get_running_loop().time())
+        self.record.append(recorded)
+        struck = [rule for rule in self._rules if rule.takes(call, request.query)]
+        try:
+            answer = await self._answer(request, struck, recorded)
+        except Broken as broken:
+            answer = _broken(request.transport, reset=broken.reset)
+        except Stalled:
+            answer = await asyncio.Future()  # ends by cancellation, when the client has gone
+        except UPSTREAM_FAULTS:
+            answer = _broken(request.transport, reset=True)
+        return answer
+
+    async def _answer(
+        self, request: web.Request, struck: list[Rule], recorded: Recorded
+    ) -> web.StreamResponse:
+        for rule in struck:
+            if isinstance(rule.what, StreamFault):
+                continue
+            rule.strike()
+            if (answer := await _instead(rule.what)) is not None:
+                recorded.status = answer.status
+                return answer
+        if recorded.call.verb in WATCHES:
+            return await self._watch(request, struck, recorded)
+        answer = await self._forward(request, recorded)
+        for rule in struck:
+            await _afterwards(rule.what, request, answer)
+        return answer
+
+    async def _forward(self, request: web.Request, recorded: Recorded) -> web.Response:
+        async with self._ask(request, request.headers) as theirs:
+            recorded.status = theirs.status
+            body = await theirs.read()
+            return web.Response(status=theirs.status, headers=_kept(theirs.headers), body=body)
+
+    async def _watch(
+        self, request: web.Request, struck: list[Rule], recorded: Recorded
+    ) -> web.StreamResponse:
+        # lines can only be told apart where nothing compresses them
+        plain = {**request.headers, "Accept-Encoding": "identity"}
+        async with self._ask(request, plain) as theirs:
+            recorded.status = theirs.status
+            stream = web.StreamResponse(status=theirs.status, headers=_kept(theirs.headers))
+            await stream.prepare(request)
+            lines = _lines(theirs)
+            for rule in struck:
+                if isinstance(rule.what, StreamFault):
+                    lines = perturbed(
+                        lines,
+                        rule.what,
+                        behind=rule.behind,
+                        after=rule.after,
+                        strike=rule.strike,
+                    )
+            try:
+                async for line in lines:
+                    await stream.write(line)
+            except Ended:
+                await stream.write_eof()
+            return stream
+
+    @contextlib.asynccontextmanager
+    async def _ask(
+        self, request: web.Request, headers: Mapping[str, str]
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        async with self._session.request(
+            request.method,
+            f"{self._upstream.host}{request.path_qs}",
+            headers=_kept(headers),
+            data=await request.read() or None,
+            server_hostname=self._upstream.tls.server_name or None,
+            allow_redirects=False,
+        ) as theirs:
+            yield theirs
+
+    def _reset_all(self) -> None:
+        assert self._runner.server is not None
+        for connection in self._runner.server.connections:
+            _abort(connection.transport, reset=True)
+
+
+async def _instead(what: What) -> web.Response | None:
+    """Return what a rule answers before the request goes further, None where it goes."""
+    match what:
+        case Delay(seconds):
+            await asyncio.sleep(seconds)
+        case Hold(until):
+            await until.wait()
+        case Answer(status, body, headers):
+            return web.Response(status=status, body=body, headers=headers)
+        case Lose(committed=False):
+            raise Broken
+        case Hang(committed=False):
+            raise Stalled
+        case Do(action, committed=False):
+            action()
+            return web.Response(status=503)
+    return None
+
+
+async def _afterwards(what: What, request: web.Request, answer: web.Response) -> None:
+    """Do what a rule says once the request was carried out."""
+    match what:
+        case Lose():
+            raise Broken
+        case Hang():
+            raise Stalled
+        case Do(action):
+            action()
+        case CutBody():
+            body = answer.body
+            assert isinstance(body, bytes)
+            stream = web.StreamResponse(status=answer.status, headers=answer.headers)
+            stream.content_length = len(body)
+            await stream.prepare(request)
+            await stream.write(body[: len(body) // 2])
+            raise Broken(reset=False)
+
+
+async def _lines(answer: aiohttp.ClientResponse) -> Lines:
+    rest = b""
+    async for chunk in answer.content.iter_chunked(READ_SIZE):
+        *lines, rest = (rest + chunk).split(b"\n")
+        for line in lines:
+            yield line + b"\n"
+    if rest:
+        yield rest
+
+
+def _kept(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in headers.items() if name.lower() not in HOP_BY_HOP}
+
+
+def _broken(transport: asyncio.BaseTransport | None, *, reset: bool) -> web.StreamResponse:
+    """Break the connection; what is returned cannot be sent any more."""
+    _abort(transport, reset=reset)
+    return web.Response(status=503)
+
+
+def _abort(transport: asyncio.BaseTransport | None, *, reset: bool) -> None:
+    if not isinstance(transport, asyncio.Transport):  # it is gone already
+        return
+    if reset:
+        connection = transport.get_extra_info("socket")
+        with contextlib.suppress(OSError):  # it is closed already
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+    transport.abort()
