@@ -47,14 +47,18 @@ from .errors import (
     UnknownEvent,
 )
 from .events import EventRecorder
+from .fence import FencedTransport
 from .finalizer import ensure as ensure_finalizer
 from .finalizer import remove as remove_finalizer
 from .guarded import GuardedPatch
 from .handlers import Handler, enqueue_mapped, enqueue_owner, enqueue_self
+from .health import Check, HealthServer
 from .indexer import IndexFunction
 from .informer import Informer, Registration
+from .leader import LeaderElector
+from .lease import LeaseConfig
 from .loop import Controller, Scope
-from .manager import Manager
+from .manager import Address, Manager
 from .metadata import Metadata, metadata_of
 from .predicates import (
     Event,
@@ -105,6 +109,7 @@ from .watcher import Changed, Listed, Watcher
 from .workqueue import WorkQueue
 
 __all__ = [
+    "Address",
     "AiohttpTransport",
     "AlreadyExists",
     "ApiError",
@@ -114,6 +119,7 @@ __all__ = [
     "BucketLimiter",
     "CUSTOM_RESOURCE_DEFINITIONS",
     "Changed",
+    "Check",
     "Client",
     "Config",
     "ConfigError",
@@ -129,11 +135,13 @@ __all__ = [
     "EventRecorder",
     "EventSink",
     "ExponentialLimiter",
+    "FencedTransport",
     "Forbidden",
     "Gone",
     "GuardedPatch",
     "Handler",
     "Headers",
+    "HealthServer",
     "IndexFunction",
     "Informer",
     "Invalid",
@@ -141,6 +149,8 @@ __all__ = [
     "JsonPatch",
     "KubeObject",
     "LEASES",
+    "LeaderElector",
+    "LeaseConfig",
     "LeaseLost",
     "ListPage",
     "Listed",

@@ -24,11 +24,16 @@ class TaskSet:
         # set when a task has ended that was not told to
         self._ended = asyncio.Event()
 
-    def start(self, name: str, coroutine: Coroutine[Any, Any, None]) -> None:
+    def start(self, name: str, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Start a task that is not expected to end by itself."""
         task = asyncio.create_task(coroutine, name=name)
         self._tasks[name] = task
-        task.add_done_callback(lambda _: self._ended.set())
+        task.add_done_callback(self._notice)
+        return task
+
+    def _notice(self, task: asyncio.Task[None]) -> None:
+        if task in self._tasks.values():  # else it was told to end
+            self._ended.set()
 
     async def died(self) -> None:
         """Wait until a task ends that should not have."""
@@ -46,18 +51,29 @@ class TaskSet:
             return error
         return None
 
-    async def cancel(self, names: Iterable[str]) -> None:
-        """Cancel tasks, wait until they have cleaned up, and forget them."""
+    def abort(self, names: Iterable[str]) -> None:
+        """Begin to cancel tasks, at once and without waiting; :meth:`cancel` has to follow."""
+        for name in names:
+            if (task := self._tasks.get(name)) is not None:
+                task.cancel()
+
+    async def cancel(self, names: Iterable[str]) -> list[str]:
+        """Cancel tasks, wait until they have cleaned up, and forget them.
+
+        Returns the names of those that ignore it and were given up.
+        """
         tasks = {name: task for name in names if (task := self._tasks.pop(name, None))}
         for task in tasks.values():
             task.cancel()
         if tasks:
             await asyncio.wait(tasks.values(), timeout=CANCEL_SECONDS)
+        given_up = [name for name, task in tasks.items() if not task.done()]
         for name, task in tasks.items():
             if not task.done():
                 logger.error("%s ignores its cancellation and is given up", name)
             elif not task.cancelled() and (error := task.exception()) is not None:
                 logger.warning("%s failed while it was stopped: %s", name, _describe(error))
+        return given_up
 
     @property
     def names(self) -> list[str]:

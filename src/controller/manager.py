@@ -1,41 +1,52 @@
 """Owns everything that runs: starts it in order, notices when a part dies, stops it in order.
 
-Start: event recorder, informers, and when their caches are complete controllers and runnables.
-Stop: runnables and controllers (runs in progress may finish), informers, event recorder, client.
-There is no global state: several managers in one process do not know of each other.
+The order itself is in :mod:`._lifecycle`. There is no global state: several managers in one
+process do not know of each other, and one runs in whatever event loop it is entered in.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Final, NamedTuple, Self
 
+from . import _checks
 from ._clock import WallClock, loop_time, wall_time
-from ._tasks import TaskSet
+from ._lifecycle import Added, Lifecycle, Parts, either
 from .client.api import Client
 from .errors import ManagerError
 from .events import EventRecorder
+from .fence import FencedTransport
+from .health import HealthServer
 from .informer import Informer
+from .leader import LeaderElector
+from .lease import LeaseConfig
 from .loop import SYNC_SECONDS, Controller, Scope
 from .protocols import EventSink, Now, RateLimiter, Runnable
-from .reconcile import Reconcile
+from .reconcile import Reconcile, Request, Result
 from .types import ObjectKey, Resource
-
-logger = logging.getLogger(__name__)
 
 GRACE_SECONDS: Final = 30.0
 """What runs in progress get to finish: the time that Kubernetes gives a pod."""
-FLUSH_SECONDS: Final = 2.0
-"""What the last events get to be written."""
 
 _InformerKey = tuple[Resource, tuple[str, ...], str, str]
 
 
+class Address(NamedTuple):
+    """Where a server listens; port 0 takes any that is free."""
+
+    host: str
+    port: int
+
+
 class Manager:
     """The one thing to run; see :meth:`run`, or use it as a context manager.
+
+    With ``leader_election``, controllers and runnables wait until this process holds the Lease,
+    and every write through ``client`` (that of the manager, not the one it was made with) is
+    refused with :class:`~.errors.LeaseLost` while it is not provably held. With ``health``, the
+    state of the process is served there over HTTP.
 
     The client is closed at the end unless ``close_client`` is false. ``scope`` is entered around
     every run of every controller's reconcile function.
@@ -46,6 +57,8 @@ class Manager:
         client: Client,
         *,
         name: str = "hybridpg",
+        leader_election: LeaseConfig | None = None,
+        health: Address | None = None,
         now: Now = loop_time,
         wall: WallClock = wall_time,
         grace: float = GRACE_SECONDS,
@@ -54,26 +67,54 @@ class Manager:
         close_client: bool = True,
     ) -> None:
         self.name = name
-        self.client = client
         self._now = now
-        self._grace = grace
-        self._sync_timeout = sync_timeout
         self._scope = scope
-        self._close_client = close_client
-        self._recorder = EventRecorder(client, controller=name, now=now, wall=wall)
-        self._informers: dict[_InformerKey, Informer] = {}
-        self._controllers: dict[str, Controller] = {}
-        self._runnables: dict[str, Runnable] = {}
-        # empty before the start and after the stop
-        self._tasks = TaskSet()
+        self._elector: LeaderElector | None = None
+        self.client = client
+        if leader_election is not None:
+            self._elector = elector = LeaderElector(client, leader_election, now=now, wall=wall)
+            self.client = client.over(FencedTransport(client.transport, elector.check))
+        self._parts = Parts(
+            name=name,
+            # events of a process that has lost its lease are how one learns of that
+            recorder=EventRecorder(client, controller=name, now=now, wall=wall),
+            close=client.close if close_client else None,
+            grace=grace,
+            sync_timeout=sync_timeout,
+            elector=self._elector,
+        )
+        if health is not None:
+            self._parts.health = self._health_server(health)
+        self._shared: dict[_InformerKey, Informer] = {}
+        self._lifecycle = Lifecycle(self._parts)
         self._started = False
         # ends a start that waits for caches; of ``run`` only
         self._stop = asyncio.Event()
 
     @property
     def events(self) -> EventSink:
-        """Where reconcile functions record events."""
-        return self._recorder
+        """Where reconcile functions record events; works without the lease, too."""
+        return self._parts.recorder
+
+    @property
+    def elector(self) -> LeaderElector | None:
+        """The candidate of this process, or None without leader election."""
+        return self._elector
+
+    @property
+    def health(self) -> HealthServer | None:
+        """The server of the checks, or None."""
+        return self._parts.health
+
+    @property
+    def informers(self) -> tuple[Informer, ...]:
+        """All informers."""
+        return tuple(self._shared.values())
+
+    @property
+    def controllers(self) -> tuple[Controller, ...]:
+        """All controllers."""
+        return tuple(self._parts.controllers.values())
 
     def informer(
         self,
@@ -83,20 +124,41 @@ class Manager:
         label_selector: str = "",
         field_selector: str = "",
     ) -> Informer:
-        """Return the shared informer of a kind and selection; the same arguments share it."""
+        """Return the shared informer of a kind and selection; the same arguments share it.
+
+        One that is asked for while the manager runs starts at once: ``wait_synced`` tells when
+        it is complete.
+        """
         key = (resource, tuple(sorted(set(namespaces))), label_selector, field_selector)
-        informer = self._informers.get(key)
-        if informer is None:
+        informer = self._shared.get(key)
+        if informer is not None:
+            return informer
+        running = self._lifecycle.running
+        if not running:
             self._not_started("informers")
-            informer = self._informers[key] = Informer(
-                self.client,
-                resource,
-                namespaces=key[1],
-                label_selector=label_selector,
-                field_selector=field_selector,
-                now=self._now,
-            )
+        informer = self._shared[key] = Informer(
+            self.client,
+            resource,
+            namespaces=key[1],
+            label_selector=label_selector,
+            field_selector=field_selector,
+            now=self._now,
+        )
+        self._parts.informers.append(informer)
+        if running:
+            self._lifecycle.start_informer(informer)
         return informer
+
+    async def stop_informer(self, informer: Informer) -> None:
+        """End an informer and forget it: the next one of the same arguments is a new one.
+
+        Its handlers hear nothing more, so no controller may still watch it.
+        """
+        if informer not in self._parts.informers:
+            raise ManagerError(f"manager {self.name} has no such informer of {informer.resource}")
+        self._parts.informers.remove(informer)
+        self._shared = {key: each for key, each in self._shared.items() if each is not informer}
+        await self._lifecycle.stop_informer(informer)
 
     def controller(
         self,
@@ -109,25 +171,30 @@ class Manager:
     ) -> Controller:
         """Add a controller; its sources are added to what this returns."""
         self._not_started("controllers")
-        if name in self._controllers:
+        controllers = self._parts.controllers
+        if name in controllers:
             raise ManagerError(f"manager {self.name} has a controller {name!r} already")
-        controller = self._controllers[name] = Controller(
+        controller = controllers[name] = Controller(
             name,
-            reconcile,
+            reconcile if self._elector is None else _in_leader(self._elector, name, reconcile),
             workers=workers,
             reconcile_timeout=reconcile_timeout,
             limiter=limiter,
-            sync_timeout=self._sync_timeout,
+            sync_timeout=self._parts.sync_timeout,
             scope=self._scope,
         )
         return controller
 
-    def add(self, name: str, runnable: Runnable) -> None:
-        """Add a task that runs from when the caches are complete until it is cancelled."""
+    def add(self, name: str, runnable: Runnable, *, leader_only: bool = True) -> None:
+        """Add a task that runs from when the caches are complete until it is cancelled.
+
+        It runs where the lease is held; with ``leader_only`` false in every replica, where it may
+        read but not write through the manager's client.
+        """
         self._not_started("runnables")
-        if name in self._runnables:
+        if name in self._parts.runnables:
             raise ManagerError(f"manager {self.name} has a runnable {name!r} already")
-        self._runnables[name] = runnable
+        self._parts.runnables[name] = Added(runnable, leader_only)
 
     async def run(
         self, stop: asyncio.Event, *, on_started: Callable[[], None] | None = None
@@ -135,10 +202,10 @@ class Manager:
         """Start everything, and stop it when ``stop`` is set; cancelling stops it without grace.
 
         A stop also ends a start that still waits for caches. ``on_started`` is called when they
-        are complete.
+        are complete, be this process the leader or not.
 
         Errors: :class:`~.errors.ManagerError` if a part died, could not start or did not stop in
-        time; it names the part.
+        time; it names the part. :class:`~.errors.LeaseLost` if the lease was lost.
         """
         self._stop = stop
         async with self:
@@ -149,12 +216,16 @@ class Manager:
     async def wait(self, stop: asyncio.Event) -> None:
         """Wait until ``stop`` is set.
 
-        Errors: :class:`~.errors.ManagerError` if a part dies before.
+        Errors: :class:`~.errors.ManagerError` if a part dies before,
+        :class:`~.errors.LeaseLost` if the lease is lost.
         """
-        if not self._tasks.names:
+        tasks = self._lifecycle.tasks
+        if not tasks.names:
             raise ManagerError(f"manager {self.name} does not run")
-        await _either(stop.wait(), self._tasks.died())
-        _raise_failure(self._tasks)
+        await either(stop.wait(), tasks.died())
+        failure = self._lifecycle.failure()
+        if failure is not None:
+            raise failure
 
     async def __aenter__(self) -> Self:
         """Start everything; the caches are complete afterwards.
@@ -164,9 +235,9 @@ class Manager:
         self._not_started("another run")
         self._started = True
         try:
-            await self._start()
+            await self._lifecycle.start(self._stop)
         except BaseException:
-            await self._finish()
+            await self._lifecycle.finish()
             raise
         return self
 
@@ -176,128 +247,44 @@ class Manager:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Stop everything; without grace where the block was cancelled.
+        """Stop everything; without grace where the block was cancelled or the lease is lost.
 
-        Errors: :class:`~.errors.ManagerError` if a part died or did not stop in time.
+        Errors: :class:`~.errors.ManagerError` if a part died or did not stop in time,
+        :class:`~.errors.LeaseLost` if the lease was lost.
         """
-        failure = self._tasks.failure()
+        lifecycle = self._lifecycle
+        failure = lifecycle.failure()
         late: list[str] = []
         try:
-            if not isinstance(error, asyncio.CancelledError):
-                late = await self._drain()
+            if not isinstance(error, asyncio.CancelledError) and not lifecycle.lost:
+                late = await lifecycle.drain()
+                failure = failure or lifecycle.failure()
         finally:
-            await self._finish()
+            await lifecycle.finish()
         if error is not None:
             return
         if failure is not None:
             raise failure
         if late:
-            raise ManagerError(f"{', '.join(late)} did not stop within {self._grace:g} s")
+            raise ManagerError(f"{', '.join(late)} did not stop within {self._parts.grace:g} s")
 
-    async def _start(self) -> None:
-        tasks = self._tasks
-        tasks.start("event recorder", self._recorder.run())
-        for informer in self._informers.values():
-            tasks.start(_unique(tasks, f"informer {informer.resource}"), informer.run())
-        await self._wait_synced()
-        if self._stop.is_set():
-            return
-        for name, controller in self._controllers.items():
-            tasks.start(f"controller {name}", controller.run())
-        for name, runnable in self._runnables.items():
-            tasks.start(f"runnable {name}", _call(runnable))
-        logger.info("manager %s has started", self.name)
-
-    async def _wait_synced(self) -> None:
-        async def all_synced() -> None:
-            for informer in self._informers.values():
-                await informer.wait_synced()
-
-        try:
-            async with asyncio.timeout(self._sync_timeout):
-                await _either(all_synced(), self._tasks.died(), self._stop.wait())
-        except TimeoutError as error:
-            missing = [str(each.resource) for each in self._informers.values() if not each.synced]
-            raise ManagerError(
-                f"caches not complete after {self._sync_timeout:g} s: {', '.join(missing)}"
-            ) from error
-        _raise_failure(self._tasks)
-
-    async def _drain(self) -> list[str]:
-        """Let runs in progress finish; return the names of what did not in time."""
-        logger.info("manager %s is stopping", self.name)
-        await self._tasks.cancel([f"runnable {name}" for name in self._runnables])
-        stops = {
-            asyncio.create_task(controller.stop(), name=f"stop {name}"): f"controller {name}"
-            for name, controller in self._controllers.items()
-        }
-        if not stops:
-            return []
-        try:
-            _, late = await asyncio.wait(stops, timeout=self._grace)
-        finally:
-            for stop in stops:
-                stop.cancel()
-        return [stops[stop] for stop in late]
-
-    async def _finish(self) -> None:
-        """Stop what still runs; who is cancelled meanwhile does not leave anything behind."""
-        halt = asyncio.create_task(self._halt(), name=f"halt {self.name}")
-        cancelled: asyncio.CancelledError | None = None
-        while not halt.done():
-            try:
-                await asyncio.wait([halt])
-            except asyncio.CancelledError as error:
-                cancelled = error
-        halt.result()
-        if cancelled is not None:
-            raise cancelled
-
-    async def _halt(self) -> None:
-        """Stop what still runs, in order."""
-        tasks = self._tasks
-        first = [name for name in tasks.names if name.startswith(("runnable ", "controller "))]
-        await tasks.cancel(first)
-        await tasks.cancel([name for name in tasks.names if name.startswith("informer ")])
-        try:
-            async with asyncio.timeout(FLUSH_SECONDS):
-                await self._recorder.flush()
-        except TimeoutError:
-            logger.warning("manager %s stops before all events were written", self.name)
-        await tasks.cancel(tasks.names)
-        if self._close_client:
-            await self.client.close()
-        logger.info("manager %s has stopped", self.name)
+    def _health_server(self, address: Address) -> HealthServer:
+        return HealthServer(
+            *address,
+            live=lambda: _checks.live(self._lifecycle.failure(), self._elector),
+            ready=lambda: _checks.ready(self.informers, self._elector, self._now()),
+        )
 
     def _not_started(self, what: str) -> None:
         if self._started:
             raise ManagerError(f"manager {self.name} was started: {what} cannot be added any more")
 
 
-def _raise_failure(tasks: TaskSet) -> None:
-    failure = tasks.failure()
-    if failure is not None:
-        raise failure
+def _in_leader(elector: LeaderElector, name: str, reconcile: Reconcile) -> Reconcile:
+    """Begin no run without the lease: what it does need not be a request that is refused."""
 
+    async def run(request: Request) -> Result | None:
+        elector.check(f"{name} of {request.key}")
+        return await reconcile(request)
 
-async def _call(runnable: Runnable) -> None:
-    await runnable()
-
-
-def _unique(tasks: TaskSet, name: str) -> str:
-    """Tell apart informers of one kind with different selections."""
-    taken = sum(each == name or each.startswith(f"{name} #") for each in tasks.names)
-    return f"{name} #{taken + 1}" if taken else name
-
-
-async def _either(*coroutines: Coroutine[Any, Any, object]) -> None:
-    """Return or raise as the first of them does; the others are cancelled."""
-    tasks = [asyncio.ensure_future(coroutine) for coroutine in coroutines]
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-    for task in done:
-        task.result()
+    return run

@@ -471,12 +471,13 @@ async def test_misuse_is_named():
         await manager.wait(asyncio.Event())
     async with manager:
         for misuse in (
-            lambda: manager.informer(GADGETS),
             lambda: manager.controller("late", idle),
             lambda: manager.add("late", forever),
         ):
             with pytest.raises(ManagerError, match="cannot be added any more"):
                 misuse()
+    with pytest.raises(ManagerError, match="informers cannot be added any more"):
+        manager.informer(GADGETS)
     with pytest.raises(ManagerError, match="was started"):
         await manager.run(asyncio.Event())
 
