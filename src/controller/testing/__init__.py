@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from .clock import VirtualTimeLoop, run_virtual
 from .cluster import FakeCluster, RecordedRequest
+from .controlplane import ControlPlane, find_programs
 from .faults import Fault, Faults
 from .harness import eventually, settled
 from .server import FakeClusterServer
 
 __all__ = [
+    "ControlPlane",
     "FakeCluster",
     "FakeClusterServer",
     "Fault",
@@ -16,6 +18,7 @@ __all__ = [
     "RecordedRequest",
     "VirtualTimeLoop",
     "eventually",
+    "find_programs",
     "run_virtual",
     "settled",
 ]

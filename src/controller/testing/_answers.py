@@ -10,7 +10,7 @@ import msgspec
 
 from ..protocols import Response
 from ..types import JsonObject
-from . import _table
+from . import _accept, _table
 from ._request import Answer, Call
 from ._status import StatusError
 from ._watch import ERROR, Watch
@@ -19,20 +19,38 @@ JSON: Final = "application/json"
 TEXT: Final = "text/plain; charset=utf-8"
 
 
-def tabled(answer: Answer, call: Call, now: datetime) -> Answer:
-    """Return the answer as a table where the client prefers one and there are objects in it."""
+def shaped(answer: Answer, call: Call, now: datetime) -> Answer:
+    """Return the answer in the form that the client prefers, where it holds objects.
+
+    Errors: 406 for a form that is not served, or not for this kind of answer.
+    """
+    form = _accept.form_of(call.headers.get("accept", ""))
     body = answer.body
-    if not _table.wants_table(call.headers.get("accept", "")) or isinstance(body, str):
-        return answer
-    if call.method != "GET" or body.get("kind") == "Status":
+    if form == _accept.WHOLE or isinstance(body, str) or body.get("kind") == "Status":
         return answer
     kind = call.target.kind
-    listed = not call.target.name
-    objects = body["items"] if listed else [body]
-    meta = body["metadata"] if listed else _version_of(body)
-    include = call.query.get("includeObject", "Metadata")
-    made = _table.table(kind, objects, meta=meta, now=now, include=include)
+    listed = "items" in body
+    if listed:  # a list that is shown whole says that it does not go on, one of another form not
+        body = {**body, "metadata": {name: text for name, text in body["metadata"].items() if text}}
+    if form.name == _accept.TABLE:
+        if call.method != "GET":
+            return answer
+        made = _tabled(body, call, now, listed=listed)
+    else:
+        _accept.check_partial(form, kind, listed=listed)
+        show = _accept.partial_list if listed else _accept.partial
+        made = show(body, form)
     return Answer(answer.status, made, answer.warnings, answer.headers)
+
+
+def _tabled(body: JsonObject, call: Call, now: datetime, *, listed: bool) -> JsonObject:
+    return _table.table(
+        call.target.kind,
+        body["items"] if listed else [body],
+        meta=body["metadata"] if listed else _version_of(body),
+        now=now,
+        include=call.query.get("includeObject", "Metadata"),
+    )
 
 
 def _version_of(obj: JsonObject) -> JsonObject:
@@ -66,30 +84,36 @@ class Lines:
 
     def __init__(self, watch: Watch, headers: Mapping[str, str], now: datetime) -> None:
         self._watch = watch
-        self._table = _table.wants_table(headers.get("accept", ""))
+        self._form = _accept.form_of(headers.get("accept", ""))
         self._now = now
         self._first = True
 
     async def encode(self, batches: AsyncIterator[list[JsonObject]]) -> AsyncIterator[list[bytes]]:
         """Encode batches of events, one line each, and close the watch at the end."""
         try:
-            async for events in batches:
-                yield [msgspec.json.encode(self._shown(event)) for event in events]
+            # a watch yields objects, never a list: the server ends one that asks for lists
+            if self._form.name != _accept.PARTIAL_LIST:
+                async for events in batches:
+                    yield [msgspec.json.encode(self._shown(event)) for event in events]
         finally:
             self._watch.close()
 
     def _shown(self, event: JsonObject) -> JsonObject:
-        if not self._table or event["type"] == ERROR:
+        if self._form == _accept.WHOLE or event["type"] == ERROR:
             return event
+        if self._form.name == _accept.PARTIAL:
+            return {"type": event["type"], "object": _accept.partial(event["object"], self._form)}
+        return {"type": event["type"], "object": self._row(event)}
+
+    def _row(self, event: JsonObject) -> JsonObject:
         call, obj = self._watch.call, event["object"]
-        rows = [] if event["type"] == "BOOKMARK" else [obj]
         made = _table.table(
             call.target.kind,
-            rows,
+            [obj],
             meta=_version_of(obj),
             now=self._now,
             include=call.query.get("includeObject", "Metadata"),
             columns=self._first,
         )
         self._first = False
-        return {"type": event["type"], "object": made}
+        return made

@@ -59,7 +59,9 @@ def _get(objects: Objects, call: Call) -> Answer:
 def _list(objects: Objects, call: Call) -> Answer:
     kind = call.target.kind
     items, meta = list_objects(objects.storage, call)
-    if not kind.custom:
+    if kind.custom:
+        meta = {"continue": "", **meta}
+    else:
         items = [_untyped(item) for item in items]
     body: JsonObject = {
         "kind": kind.list_name,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -13,6 +13,7 @@ from ._kinds import Kind
 from ._request import Call
 from ._selectors import Match, field_selector, label_selector
 from ._status import (
+    Cause,
     StatusError,
     bad_request,
     expired,
@@ -39,7 +40,7 @@ class ListOptions:
     token: str
     timeout: int | None
     bookmarks: bool
-    send_initial: bool
+    send_initial: bool | None
     matches: Match
     selective: bool
 
@@ -50,7 +51,7 @@ def list_options(call: Call, *, watch: bool = False) -> ListOptions:
     Errors: 400 and 422 as the server gives them for values that make no sense.
     """
     query = call.query
-    send_initial = "sendInitialEvents" in query and call.flag("sendInitialEvents")
+    send_initial = call.flag("sendInitialEvents") if "sendInitialEvents" in query else None
     options = ListOptions(
         resource_version=query.get("resourceVersion", ""),
         match=query.get("resourceVersionMatch", ""),
@@ -84,38 +85,59 @@ def _matcher(query: Mapping[str, str], kind: Kind) -> Match:
 
 
 def _check_watch(options: ListOptions) -> None:
+    match, causes = options.match, []
+    if options.send_initial is not None and match != NOT_OLDER:
+        problem = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
+        causes.append(forbidden_value("resourceVersionMatch", problem))
+    if match and options.send_initial is None:
+        problem = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"
+        causes.append(forbidden_value("resourceVersionMatch", problem))
+    if match and match != NOT_OLDER:
+        causes.append(unsupported("resourceVersionMatch", match, (NOT_OLDER,)))
+    # a watch of whatever is there is one with initial events, in the server's eyes
+    if options.token and (match or options.resource_version in ("", "0")):
+        causes.append(_with_token())
+    if causes:
+        raise invalid_options("ListOptions", *causes)
     if options.resource_version and not options.resource_version.isdigit():
         problem = f'strconv.ParseUint: parsing "{options.resource_version}": invalid syntax'
         text = f'resourceVersion: Invalid value: "{options.resource_version}": {problem}'
         raise StatusError(500, "", text)
-    if options.match and not options.send_initial:
-        problem = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"
-        raise invalid_options("ListOptions", forbidden_value("resourceVersionMatch", problem))
-    if options.send_initial and options.match != NOT_OLDER:
-        problem = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
-        raise invalid_options("ListOptions", forbidden_value("resourceVersionMatch", problem))
+
+
+def _with_token() -> Cause:
+    problem = "resourceVersionMatch is forbidden when continue is provided"
+    return forbidden_value("resourceVersionMatch", problem)
 
 
 def _check_list(options: ListOptions) -> None:
-    version, match = options.resource_version, options.match
-    if options.send_initial:
+    version = options.resource_version
+    causes = list(_match_causes(options)) if options.match else []
+    if options.send_initial is not None:
         problem = "sendInitialEvents is forbidden for list"
-        raise invalid_options("ListOptions", forbidden_value("sendInitialEvents", problem))
-    if match and match not in (EXACT, NOT_OLDER):
-        cause = unsupported("resourceVersionMatch", match, (EXACT, NOT_OLDER, ""))
-        raise invalid_options("ListOptions", cause)
-    if match and not version:
-        problem = "resourceVersionMatch is forbidden unless resourceVersion is provided"
-        raise invalid_options("ListOptions", forbidden_value("resourceVersionMatch", problem))
-    if match == EXACT and version == "0":
-        problem = 'resourceVersionMatch "exact" is forbidden for resourceVersion "0"'
-        raise invalid_options("ListOptions", forbidden_value("resourceVersionMatch", problem))
+        causes.append(forbidden_value("sendInitialEvents", problem))
+    if causes:
+        raise invalid_options("ListOptions", *causes)
     if version and not version.isdigit():
         problem = f'strconv.ParseUint: parsing "{version}": invalid syntax'
         text = f'resourceVersion: Invalid value: "{version}": {problem}'
         raise bad_request(f"invalid resource version: {text}")
     if options.token and version not in ("", "0"):
         raise bad_request("specifying resource version is not allowed when using continue")
+
+
+def _match_causes(options: ListOptions) -> Iterator[Cause]:
+    version, match = options.resource_version, options.match
+    if not version:
+        problem = "resourceVersionMatch is forbidden unless resourceVersion is provided"
+        yield forbidden_value("resourceVersionMatch", problem)
+    if options.token:
+        yield _with_token()
+    if match not in (EXACT, NOT_OLDER):
+        yield unsupported("resourceVersionMatch", match, (EXACT, NOT_OLDER, ""))
+    if match == EXACT and version == "0":
+        problem = 'resourceVersionMatch "exact" is forbidden for resourceVersion "0"'
+        yield forbidden_value("resourceVersionMatch", problem)
 
 
 def list_objects(storage: Storage, call: Call) -> tuple[list[JsonObject], JsonObject]:

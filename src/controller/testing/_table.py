@@ -5,18 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
 from ..types import JsonObject
 from . import _jsonpath
 from ._kinds import Column, Kind
-
-MEDIA: Final = "as=Table"
-
-
-def wants_table(accept: str) -> bool:
-    """Whether a client prefers a table: the first of its media types decides."""
-    return MEDIA in accept.split(",", 1)[0].replace(" ", "")
 
 
 def table(
@@ -37,7 +30,7 @@ def table(
         "kind": "Table",
         "apiVersion": "meta.k8s.io/v1",
         "metadata": meta,
-        "columnDefinitions": [_definition(column) for column in kind.columns] if columns else [],
+        "columnDefinitions": [_definition(column) for column in kind.columns] if columns else None,
         "rows": [
             {"cells": _cells(kind, obj, age), "object": _included(kind, obj, include)}
             for obj in objects
@@ -69,6 +62,8 @@ def _included(kind: Kind, obj: JsonObject, include: str) -> JsonObject | None:
 
 
 def _cells(kind: Kind, obj: JsonObject, age: Callable[[str], str]) -> list[Any]:
+    if "name" not in obj["metadata"]:  # the object of a bookmark
+        return ["", *(None for _ in kind.columns[1:])]
     if kind.cells is not None:
         return kind.cells(obj, age)
     paths = [_cell(column, obj, age) for column in kind.columns[1:]]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from ..types import JsonObject
-from ._lists import ListOptions, list_options
+from ._lists import ListOptions, list_options, too_large
 from ._request import Call
 from ._status import expired
 from ._storage import ADDED, DELETED, MODIFIED, Change, Storage, Subscription
@@ -19,6 +19,8 @@ INITIAL_END: Final = "k8s.io/initial-events-end"
 LONGEST: Final = 1800.0
 """Seconds after which a watch without ``timeoutSeconds`` ends: the least that the server's default
 ``min-request-timeout`` allows."""
+LAST_BOOKMARK: Final = 2.0
+"""Seconds before its end that a watch is told where to go on."""
 
 Event = JsonObject
 
@@ -66,18 +68,30 @@ class Watch:
             left = deadline - loop.time()
             if left <= 0:
                 break
-            wait = min(left, self.bookmark_seconds) if self._options.bookmarks else left
+            wait = self._wait(left)
             changes = await self._subscription.take(wait)
             batch = [event for change in changes if (event := self._event(change)) is not None]
-            if not changes and self._options.bookmarks and not self.ended:
+            ending = self.ended or loop.time() >= deadline
+            if not changes and self._options.bookmarks and not ending:
                 batch = [self._bookmark()]
             if batch:
                 yield batch
 
+    def _wait(self, left: float) -> float:
+        """Return how long nothing may happen: until the next bookmark, or the end."""
+        if not self._options.bookmarks:
+            return left
+        last = left - LAST_BOOKMARK
+        return min(self.bookmark_seconds, last if last > 0 else left)
+
     def _first(self) -> list[Event]:
         """Return what is due at once: the present objects, or the changes since a version."""
-        version = self._options.resource_version
-        if version in ("", "0") or self._options.send_initial:
+        version, initial = self._options.resource_version, self._options.send_initial
+        if initial and int(version or 0) > self.storage.version:
+            return [{"type": ERROR, "object": too_large(int(version), self.storage.version).body}]
+        if version in ("", "0") and initial is False:
+            return []
+        if version in ("", "0") or initial:
             return self._present()
         if int(version) < self.storage.compacted:
             message = f"too old resource version: {version} ({self.storage.compacted + 1})"

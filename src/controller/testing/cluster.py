@@ -20,6 +20,7 @@ from ..protocols import Response
 from ..status_error import api_error_from_status
 from ..types import Headers, JsonObject, Query
 from . import _answers, _api
+from ._accept import form_of
 from ._builtin import built_in
 from ._crds import definition_kind
 from ._discovery import discover
@@ -202,6 +203,8 @@ class FakeCluster:
         """
         fault = await self._begin(WATCH, path, query)
         target, names = self._target(path), _lower(headers)
+        # a form that is not served is refused before the first line
+        form_of(names.get("accept", ""))
         call = Call("GET", target, dict(query), names)
         watch = Watch.open(call, self._storage, self._bookmark_seconds)
         self._watches.add(watch)
@@ -262,8 +265,9 @@ class FakeCluster:
             raise _nothing_there()
         if target is None:
             return Answer(404, "404 page not found\n")
+        form_of(names.get("accept", ""))
         call = Call(method, target[0], dict(query), names, body)
-        return _answers.tabled(_api.handle(self._objects, call), call, self._now())
+        return _answers.shaped(_api.handle(self._objects, call), call, self._now())
 
 
 def _nothing_there() -> StatusError:

@@ -151,8 +151,8 @@ async def test_a_watch_of_a_table_sends_the_columns_once(cluster: FakeCluster, a
     tables = [event["object"] for event in seen]
     assert [event["type"] for event in seen] == ["ADDED", "ADDED", "BOOKMARK"]
     assert {table["kind"] for table in tables} == {"Table"}
-    assert [[row["cells"][0] for row in table["rows"]] for table in tables] == [["a"], ["b"], []]
-    assert [len(table["columnDefinitions"]) for table in tables] == [4, 0, 0]
+    assert [[row["cells"][0] for row in table["rows"]] for table in tables] == [["a"], ["b"], [""]]
+    assert [len(table["columnDefinitions"] or ()) for table in tables] == [4, 0, 0]
 
 
 async def test_an_expired_watch_of_a_table_is_a_plain_error(cluster: FakeCluster, api: Api):
@@ -218,3 +218,83 @@ async def test_a_page_chosen_by_labels_does_not_count_the_rest(api: Api):
     _, page = await api("GET", SECRETS, limit="1", labelSelector="x")
     assert "remainingItemCount" not in page["metadata"]
     assert page["metadata"]["continue"]
+
+
+INITIAL = {"sendInitialEvents": "true", "resourceVersionMatch": "NotOlderThan"}
+
+
+async def test_a_watch_is_told_where_to_go_on_two_seconds_before_its_end(
+    cluster: FakeCluster, api: Api
+):
+    await api.secret("a")
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    query = (("watch", "1"), ("timeoutSeconds", "30"), ("allowWatchBookmarks", "true"))
+    stream = cluster.stream(SECRETS, query=query)
+    assert [loop.time() - began async for _ in stream] == [0, 28]
+    assert loop.time() - began == 30
+
+
+async def test_a_streaming_list_from_the_future_ends_in_a_timeout_error(cluster: FakeCluster):
+    seen = await events(cluster, resourceVersion="999", allowWatchBookmarks="true", **INITIAL)
+    assert [event["type"] for event in seen] == ["ERROR"]
+    assert seen[0]["object"]["code"] == 504
+    cause = seen[0]["object"]["details"]["causes"][0]
+    assert cause["reason"] == "ResourceVersionTooLarge"
+
+
+async def test_without_bookmarks_a_streaming_list_has_no_marked_end(cluster: FakeCluster, api: Api):
+    await api.secret("a")
+    seen = await events(cluster, timeoutSeconds="30", **INITIAL)
+    assert [event["type"] for event in seen] == ["ADDED"]
+
+
+async def test_a_watch_that_declines_initial_events_sees_only_what_comes(
+    cluster: FakeCluster, api: Api
+):
+    await api.secret("a")
+    query = {**INITIAL, "sendInitialEvents": "false", "timeoutSeconds": "5"}
+    watching = asyncio.create_task(events(cluster, **query))
+    await asyncio.sleep(1)
+    await api.secret("b")
+    assert [e["object"]["metadata"]["name"] for e in await watching] == ["b"]
+
+
+@pytest.mark.parametrize(
+    ("query", "causes"),
+    [
+        pytest.param({"sendInitialEvents": "true"}, 1, id="no-match"),
+        pytest.param({"sendInitialEvents": "true", "resourceVersionMatch": "Exact"}, 2, id="exact"),
+        pytest.param({"resourceVersionMatch": "NotOlderThan"}, 1, id="match-alone"),
+        pytest.param({"resourceVersionMatch": "Exact"}, 2, id="exact-alone"),
+        pytest.param({**INITIAL, "continue": "abc"}, 1, id="token"),
+        pytest.param({"continue": "abc"}, 1, id="token-alone"),
+    ],
+)
+async def test_streaming_lists_that_make_no_sense_are_refused(
+    api: Api, query: dict[str, str], causes: int
+):
+    status, body = await api("GET", SECRETS, watch="1", timeoutSeconds="1", **query)
+    assert status == 422
+    assert len(body["details"]["causes"]) == causes
+    assert {cause["field"] for cause in body["details"]["causes"]} == {"resourceVersionMatch"}
+
+
+async def test_metadata_alone_is_watched(cluster: FakeCluster, api: Api):
+    await api("POST", SECRETS, {"metadata": {"name": "a"}, "data": {"k": "YQ=="}})
+    headers = (("Accept", "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"),)
+    query = (("watch", "1"), ("timeoutSeconds", "1"), ("allowWatchBookmarks", "1"))
+    stream = cluster.stream(SECRETS, query=(*query, *INITIAL.items()), headers=headers)
+    seen = [json.loads(line) async for lines in stream for line in lines]
+    assert [event["type"] for event in seen] == ["ADDED", "BOOKMARK"]
+    for event in seen:
+        assert set(event["object"]) == {"kind", "apiVersion", "metadata"}
+        assert event["object"]["kind"] == "PartialObjectMetadata"
+
+
+async def test_a_watch_of_lists_ends_at_once(cluster: FakeCluster, api: Api):
+    await api.secret("a")
+    headers = (("Accept", "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"),)
+    stream = cluster.stream(SECRETS, query=(("watch", "1"),), headers=headers)
+    assert [lines async for lines in stream] == []
+    assert not cluster.open_watches
