@@ -104,7 +104,9 @@ async def test_another_object_of_the_same_name_is_not_patched(client, secret):
     assert await client.get(SECRETS, key_of(secret)) == again
 
 
-async def test_a_write_that_lost_a_race_is_repeated_on_what_is_there_now(client, secret):
+async def test_a_write_that_lost_a_race_is_repeated_on_what_is_there_now(
+    client: Client, secret: JsonObject
+):
     rival = [{**secret, "stringData": {"colour": "blue"}}]
 
     async def write(found: JsonObject) -> JsonObject:
@@ -112,7 +114,10 @@ async def test_a_write_that_lost_a_race_is_repeated_on_what_is_there_now(client,
             await client.update(SECRETS, key_of(secret), rival.pop())
         return await client.update(SECRETS, key_of(secret), {**found, "stringData": {"size": "1"}})
 
-    stored = await retry_on_conflict(lambda: client.get(SECRETS, key_of(secret)), write)
+    async def read() -> JsonObject:
+        return await client.get(SECRETS, key_of(secret))
+
+    stored = await retry_on_conflict(read, write)
     assert set(stored["data"]) == {"colour", "size"}
     assert stored["data"]["colour"] == "Ymx1ZQ=="
 
