@@ -54,7 +54,7 @@ from .guarded import GuardedPatch
 from .handlers import Handler, enqueue_mapped, enqueue_owner, enqueue_self
 from .health import Check, HealthServer
 from .indexer import IndexFunction
-from .informer import Informer, Registration
+from .informer import Informer
 from .leader import LeaderElector
 from .lease import LeaseConfig
 from .loop import Controller, Scope
@@ -86,10 +86,13 @@ from .protocols import (
 from .ratelimit import BucketLimiter, ExponentialLimiter, MaxOfLimiter, MaxWaitLimiter
 from .reconcile import Reconcile, Request, Result
 from .reflector import Reflector
+from .registration import Registration
 from .retry import retry_on_conflict
 from .signals import stop_on_signals
+from .stats import InformerStats
 from .status import write_status
 from .store import Replaced, Store, Writer
+from .transforms import Transform, drop_managed_fields
 from .types import (
     CUSTOM_RESOURCE_DEFINITIONS,
     EVENTS,
@@ -144,6 +147,7 @@ __all__ = [
     "HealthServer",
     "IndexFunction",
     "Informer",
+    "InformerStats",
     "Invalid",
     "JsonObject",
     "JsonPatch",
@@ -188,6 +192,7 @@ __all__ = [
     "Store",
     "TerminalError",
     "TooManyRequests",
+    "Transform",
     "Transport",
     "TransportError",
     "Unauthorized",
@@ -205,6 +210,7 @@ __all__ = [
     "decode_list",
     "decode_object",
     "deletion_changed",
+    "drop_managed_fields",
     "enqueue_mapped",
     "enqueue_owner",
     "enqueue_self",

@@ -1,13 +1,13 @@
 """The cache of one kind: a writer for the one who watches, a reader for everybody else.
 
-Objects are held by namespace and then name, so that the list of one namespace costs no scan, and a
-relist of one namespace swaps one dict. All changes happen between two steps of the event loop:
-readers never see half of one.
+What is listed in one piece is a shard: all of the kind, or one namespace of those that are watched
+one by one. A relist builds a new shard aside, as slowly as it has to, and then puts it in the place
+of the old one at once. Readers never see half of it, and the event loop is not held up.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from .errors import ControllerError, NotSynced
@@ -15,25 +15,125 @@ from .indexer import Index, IndexFunction
 from .types import KubeObject, ObjectKey
 
 
-class Replaced(NamedTuple):
-    """What a relist changed: objects that are gone, and (old or None, new) for those that are."""
+class Shard:
+    """Objects by namespace and name, and their indexes.
 
-    gone: list[KubeObject]
-    present: list[tuple[KubeObject | None, KubeObject]]
+    Namespaces are dicts of their own, so that the list of one costs no scan, and so that no key is
+    an object of its own for each object held.
+    """
+
+    __slots__ = ("indexes", "namespaces")
+
+    def __init__(self) -> None:
+        # never holds an empty namespace
+        self.namespaces: dict[str, dict[str, KubeObject]] = {}
+        self.indexes: dict[str, Index] = {}
+
+    def get(self, namespace: str, name: str) -> KubeObject | None:
+        """Return an object, or None."""
+        objects = self.namespaces.get(namespace)
+        return None if objects is None else objects.get(name)
+
+    def put(self, obj: KubeObject) -> KubeObject | None:
+        """Store an object and return the one it replaces."""
+        objects = self.namespaces.get(obj.namespace)
+        if objects is None:
+            objects = self.namespaces[obj.namespace] = {}
+        old = objects.get(obj.name)
+        objects[obj.name] = obj
+        for index in self.indexes.values():
+            index.put(obj)
+        return old
+
+    def remove(self, key: ObjectKey) -> KubeObject | None:
+        """Take an object out and return it."""
+        objects = self.namespaces.get(key.namespace)
+        old = None if objects is None else objects.pop(key.name, None)
+        if old is None:
+            return None
+        if not objects:
+            del self.namespaces[key.namespace]
+        for index in self.indexes.values():
+            index.remove(key)
+        return old
+
+    def list(self, namespace: str = "") -> list[KubeObject]:
+        """Return all objects, or those of one namespace."""
+        if namespace:
+            return list(self.namespaces.get(namespace, {}).values())
+        return [obj for objects in self.namespaces.values() for obj in objects.values()]
+
+    def add_index(self, name: str, function: IndexFunction) -> None:
+        """Add an index and take in what is there."""
+        index = self.indexes[name] = Index(name, function)
+        for obj in self.list():
+            index.put(obj)
+
+    def __len__(self) -> int:
+        """Count the objects."""
+        return sum(map(len, self.namespaces.values()))
+
+
+class Change(NamedTuple):
+    """An object that is in the store after a relist, and the state of it before, if any."""
+
+    old: KubeObject | None
+    new: KubeObject
+
+
+class Replaced:
+    """What a relist changed; iterate over ``gone``, then over ``present``, once each.
+
+    What was there is let go while it is looked at: tens of thousands of objects that die together
+    would hold up the event loop.
+    """
+
+    def __init__(self, before: Shard, after: Shard) -> None:
+        self._before = before.namespaces
+        self._after = after
+
+    def gone(self) -> Iterator[KubeObject]:
+        """Yield what is not there any more, a namesake with another UID included."""
+        for namespace, objects in self._before.items():
+            for name in tuple(objects):
+                obj = self._after.get(namespace, name)
+                if obj is None or obj.uid != objects[name].uid:
+                    yield objects.pop(name)
+
+    def present(self) -> Iterator[Change]:
+        """Yield everything that is there now."""
+        nothing: dict[str, KubeObject] = {}
+        for namespace, objects in tuple(self._after.namespaces.items()):
+            before = self._before.get(namespace, nothing)
+            for obj in tuple(objects.values()):
+                yield Change(before.pop(obj.name, None), obj)
 
 
 class _State:
     """What writer and reader share."""
 
-    __slots__ = ("indexes", "namespaces", "title", "unsynced")
+    __slots__ = ("functions", "scopes", "shards", "title", "unsynced")
 
     def __init__(self, title: str, scopes: Iterable[str]) -> None:
         self.title = title
-        # objects by namespace and name; never holds an empty namespace
-        self.namespaces: dict[str, dict[str, KubeObject]] = {}
-        self.indexes: dict[str, Index] = {}
+        self.scopes = tuple(scopes)
+        # one for each scope
+        self.shards: dict[str, Shard] = {scope: Shard() for scope in self.scopes}
+        # by name; every shard has an index for each
+        self.functions: dict[str, IndexFunction] = {}
         # the scopes whose first list is not complete; only ever shrinks
-        self.unsynced = set(scopes)
+        self.unsynced = set(self.scopes)
+
+    def shard(self, namespace: str) -> Shard:
+        """Return where objects of a namespace are."""
+        found = self.shards.get(namespace)
+        return self.shards[self.scopes[0]] if found is None else found
+
+    def list(self, namespace: str) -> list[KubeObject]:
+        """Return all objects, or those of one namespace."""
+        if namespace or len(self.scopes) == 1:
+            return self.shard(namespace).list(namespace)
+        return [obj for shard in self.shards.values() for obj in shard.list()]
 
 
 class Store:
@@ -54,22 +154,20 @@ class Store:
     def get(self, key: ObjectKey) -> KubeObject | None:
         """Return the newest known object of that key, or None."""
         self._check()
-        objects = self._state.namespaces.get(key.namespace)
-        return None if objects is None else objects.get(key.name)
+        return self._state.shard(key.namespace).get(key.namespace, key.name)
 
     def list(self, namespace: str = "") -> Sequence[KubeObject]:
         """Return all objects, or those of one namespace."""
         self._check()
-        return _objects(self._state, namespace)
+        return self._state.list(namespace)
 
     def by_index(self, index: str, value: str) -> Sequence[KubeObject]:
         """Return the objects that the named index function maps to ``value``."""
         self._check()
-        found = self._state.indexes.get(index)
-        if found is None:
+        if index not in self._state.functions:
             raise ControllerError(f"store of {self._state.title} has no index {index!r}: add it")
-        namespaces = self._state.namespaces
-        return [namespaces[key.namespace][key.name] for key in found.keys(value)]
+        shards = self._state.shards.values()
+        return [obj for shard in shards for obj in shard.indexes[index].objects(value)]
 
     def _check(self) -> None:
         if self._state.unsynced:
@@ -92,79 +190,51 @@ class Writer:
 
     def add_index(self, name: str, function: IndexFunction) -> None:
         """Add an index function; objects that are there already are taken in."""
-        if name in self._state.indexes:
+        if name in self._state.functions:
             raise ControllerError(f"store of {self._state.title} has an index {name!r} already")
-        index = self._state.indexes[name] = Index(name, function)
-        for obj in self.snapshot():
-            index.put(obj.key, obj)
+        self._state.functions[name] = function
+        for shard in self._state.shards.values():
+            shard.add_index(name, function)
 
-    def snapshot(self, namespace: str = "") -> list[KubeObject]:
+    def snapshot(self) -> list[KubeObject]:
         """Return what is there, synced or not."""
-        return _objects(self._state, namespace)
+        return self._state.list("")
 
     def put(self, obj: KubeObject) -> KubeObject | None:
         """Store an object and return the one it replaces."""
-        objects = self._state.namespaces.get(obj.namespace)
-        if objects is None:
-            objects = self._state.namespaces[obj.namespace] = {}
-        old = objects.get(obj.name)
-        objects[obj.name] = obj
-        for index in self._state.indexes.values():
-            index.put(obj.key, obj)
-        return old
+        return self._state.shard(obj.namespace).put(obj)
 
     def remove(self, key: ObjectKey) -> KubeObject | None:
         """Take an object out and return it."""
-        objects = self._state.namespaces.get(key.namespace)
-        old = None if objects is None else objects.pop(key.name, None)
-        if old is None:
-            return None
-        if not objects:
-            del self._state.namespaces[key.namespace]
-        for index in self._state.indexes.values():
-            index.remove(key)
-        return old
+        return self._state.shard(key.namespace).remove(key)
+
+    def shard(self) -> Shard:
+        """Return an empty shard with all indexes, to be filled and then committed."""
+        shard = Shard()
+        _complete(shard, self._state.functions)
+        return shard
+
+    def commit(self, shard: Shard, scope: str = "") -> Replaced:
+        """Swap everything in a scope for a filled shard, at once."""
+        # an index may have been added since the shard was made
+        _complete(shard, self._state.functions)
+        before, self._state.shards[scope] = self._state.shards[scope], shard
+        self._state.unsynced.discard(scope)
+        return Replaced(before, shard)
 
     def replace(self, items: Iterable[KubeObject], scope: str = "") -> Replaced:
-        """Swap everything in a scope for the items of a complete list, at once.
-
-        What was there under the same key but with another UID was deleted meanwhile, and counts
-        as gone.
-        """
-        before = {obj.key: obj for obj in self.snapshot(scope)}
-        present: list[tuple[KubeObject | None, KubeObject]] = []
-        after: dict[str, dict[str, KubeObject]] = {}
+        """Swap everything in a scope for the items of a complete list."""
+        shard = self.shard()
         for obj in items:
-            after.setdefault(obj.namespace, {})[obj.name] = obj
-            old = before.get(obj.key)
-            same = old is not None and old.uid == obj.uid
-            present.append((before.pop(obj.key) if same else None, obj))
-        self._swap(scope, after)
-        self._reindex(before, present)
-        self._state.unsynced.discard(scope)
-        return Replaced(list(before.values()), present)
+            shard.put(obj)
+        return self.commit(shard, scope)
 
-    def _swap(self, scope: str, after: dict[str, dict[str, KubeObject]]) -> None:
-        if not scope:
-            self._state.namespaces = after
-        elif scope in after:
-            self._state.namespaces[scope] = after[scope]
-        else:
-            self._state.namespaces.pop(scope, None)
-
-    def _reindex(
-        self,
-        gone: dict[ObjectKey, KubeObject],
-        present: list[tuple[KubeObject | None, KubeObject]],
-    ) -> None:
-        for index in self._state.indexes.values():
-            for key in gone:
-                index.remove(key)
-            for _, obj in present:
-                index.put(obj.key, obj)
+    def __len__(self) -> int:
+        """Count the objects."""
+        return sum(map(len, self._state.shards.values()))
 
 
-def _objects(state: _State, namespace: str) -> list[KubeObject]:
-    if namespace:
-        return list(state.namespaces.get(namespace, {}).values())
-    return [obj for objects in state.namespaces.values() for obj in objects.values()]
+def _complete(shard: Shard, functions: Mapping[str, IndexFunction]) -> None:
+    for name, function in functions.items():
+        if name not in shard.indexes:
+            shard.add_index(name, function)

@@ -4,6 +4,9 @@ What it yields is either a complete list, which replaces everything known before
 in order. Whoever consumes it has the state of the API server, late by a little and never wrong: a
 change that may have been missed leads to a new list. It never ends and raises nothing but
 cancellation and programming errors; faults are logged, waited out and retried.
+
+The list comes as the first events of the watch where the server can do that, and in pages where it
+cannot.
 """
 
 from __future__ import annotations
@@ -11,13 +14,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple
 
 from ._backoff import Backoff
 from ._clock import loop_time
-from .decode import BOOKMARK, ListPage, WatchEvent, decode_event
+from ._eventstream import EventStream, InitialCut, InitialNotSent, MissedChange
+from ._listing import PAGE_SIZE, Lister
+from ._source import ListWatch, Source
+from .decode import BOOKMARK, WatchEvent
 from .errors import (
     ApiError,
     ConnectionRefused,
@@ -26,26 +32,34 @@ from .errors import (
     Gone,
     TooManyRequests,
     TransportError,
-    UnknownEvent,
 )
 from .protocols import Now
+from .ratelimit import BucketLimiter
+from .stats import InformerStats
 from .status_error import too_large_resource_version
+from .transforms import Transform
 from .types import KubeObject, Resource
 
 logger = logging.getLogger(__name__)
 
-PAGE_SIZE: Final = 500
-"""Objects a page: about 2 MB, which blocks the loop for some milliseconds only."""
 WATCH_SECONDS: Final = 300
 """A watch ends after 300 to 600 s, at random: reconnections spread over all API servers."""
 LIVENESS_SECONDS: Final = 90.0
 """Bookmarks come about once a minute, so a watch that is silent for longer may be half-open."""
 SHORT_WATCH: Final = 1.0
-"""A watch that ends within a second says that something is wrong with it."""
-FAST_ENDS: Final = 2
-"""So many short watches in a row are paused between, whatever they delivered."""
+"""A watch that ends within a second without an event says that something is wrong with it."""
+REOPEN_RATE: Final = 1 / 12
+REOPEN_BURST: Final = 3
+"""How often a watch is opened again that ended by itself: at once where that is rare, and where it
+never stops (a proxy that cuts every connection after seconds) less than once in ten seconds."""
 RETRY_AFTER_CAP: Final = 300.0
 """Whatever the server says, the cache does not stay stale for longer without another try."""
+NOT_SERVED: Final = (400, 403, 404, 405, 406, 415, 422, 501)
+"""How servers refuse a streamed list that they do not know, or this client may not ask for."""
+NOT_SERVED_SECONDS: Final = 1800.0
+"""After so long such a server is asked again: it may have been upgraded."""
+CUTS: Final = 2
+"""So many streamed lists in a row that were cut: something on the way does not let them through."""
 
 
 class Listed(NamedTuple):
@@ -60,42 +74,6 @@ class Changed(NamedTuple):
     events: list[WatchEvent]
 
 
-class ListWatch(Protocol):
-    """The part of the client that a watcher needs."""
-
-    def watch(
-        self,
-        resource: Resource,
-        *,
-        namespace: str = "",
-        resource_version: str = "",
-        label_selector: str = "",
-        field_selector: str = "",
-        timeout_seconds: int,
-    ) -> AsyncIterator[list[bytes]]:
-        """Stream the raw lines of a watch with bookmarks."""
-        ...
-
-    async def list(
-        self,
-        resource: Resource,
-        *,
-        namespace: str = "",
-        label_selector: str = "",
-        field_selector: str = "",
-        limit: int | None = None,
-        continue_token: str = "",
-        resource_version: str | None = None,
-        resource_version_match: str = "",
-    ) -> ListPage:
-        """Read one page of a list."""
-        ...
-
-
-class _Relist(Exception):
-    """The watch cannot go on; the next list says what was missed."""
-
-
 class Watcher:
     """One list+watch; iterate over :meth:`updates` once."""
 
@@ -107,175 +85,195 @@ class Watcher:
         namespace: str = "",
         label_selector: str = "",
         field_selector: str = "",
+        transform: Transform | None = None,
+        metadata_only: bool = False,
         liveness: float = LIVENESS_SECONDS,
         now: Now = loop_time,
         rand: Callable[[], float] = random.random,
+        stats: InformerStats | None = None,
     ) -> None:
-        self._client = client
-        self._resource = resource
-        self._namespace = namespace
-        self._label_selector = label_selector
-        self._field_selector = field_selector
+        self._source = Source(
+            client,
+            resource,
+            namespace,
+            label_selector,
+            field_selector,
+            transform,
+            metadata_only,
+        )
+        self._title = self._source.title
         self._liveness = liveness
         self._now = now
         self._rand = rand
+        self._stats = stats or InformerStats()
+        self._lister = Lister(self._source)
         self._backoff = Backoff(now=now, rand=rand)
-        self._title = f"{resource} in {namespace}" if namespace else str(resource)
+        self._reopening = BucketLimiter[None](REOPEN_RATE, REOPEN_BURST, now=now)
         # the newest resourceVersion that was taken over; "" before the first list
         self._version = ""
         # the server does not know _version (expired or not yet seen): read at quorum once
         self._version_unusable = False
-        # the last list had several pages, so the next one is asked for in pages, too
-        self._paginated = True
-        # watches in a row that ended at once
-        self._fast_ends = 0
+        # when the server may be asked for a streamed list again
+        self._streams_from = float("-inf")
+        # streamed lists in a row that were cut
+        self._cuts = 0
+        # events since the last list: it may have grown by as many objects
+        self._events = 0
+        # when the server was heard of last; None if never
+        self.last_contact: float | None = None
 
     async def updates(self) -> AsyncGenerator[Listed | Changed, None]:
         """Yield the list, then changes, then the list again whenever changes may be missing."""
         while True:
             pause = None
             try:
-                objects, version = await self._list()
-                yield Listed(objects)
-                del objects  # not to be kept alive for as long as the watch goes on
-                self._version = version
-                async with aclosing(self._watch()) as changes:
-                    async for change in changes:
-                        yield change
-            except _Relist as reason:
+                async with aclosing(self._round()) as updates:
+                    async for update in updates:
+                        yield update
+                        del update  # a list must not live on until the next change
+            except (MissedChange, InitialCut) as reason:
                 logger.info("list of %s is read again: %s", self._title, reason)
             except (ApiError, TransportError, DecodeError) as error:
                 pause = error
                 logger.warning("list or watch of %s failed and is retried: %s", self._title, error)
             await self._pause(pause)
 
-    async def _list(self) -> tuple[list[KubeObject], str]:
-        if self._version and not self._version_unusable:
-            try:
-                return await self._list_pages(self._version)
-            except ApiError as error:
-                if not (isinstance(error, Gone) or too_large_resource_version(error)):
-                    raise
-                logger.info("list of %s falls back to a quorum read: %s", self._title, error)
-                self._version_unusable = True
-        listed = await self._list_pages("")
-        self._version_unusable = False
-        return listed
-
-    async def _list_pages(self, version: str) -> tuple[list[KubeObject], str]:
-        # A limit makes the server bypass its cache, so small collections are read in one piece.
-        page = await self._list_page(version, limit=PAGE_SIZE if self._paginated else None)
-        objects = page.items
-        paginated = bool(page.continue_token)
-        while page.continue_token:
-            try:
-                page = await self._list_page("", limit=PAGE_SIZE, token=page.continue_token)
-            except Gone:
-                logger.info("pages of %s expired, the list is read in one piece", self._title)
-                page = await self._list_page(version)
-                objects = []
-            objects += page.items
-        if not page.resource_version:
-            raise DecodeError(f"list of {self._title} without a resourceVersion to watch from")
-        self._paginated = paginated
-        return objects, page.resource_version
-
-    async def _list_page(
-        self, version: str, *, limit: int | None = None, token: str = ""
-    ) -> ListPage:
-        return await self._client.list(
-            self._resource,
-            namespace=self._namespace,
-            label_selector=self._label_selector,
-            field_selector=self._field_selector,
-            limit=limit,
-            continue_token=token,
-            resource_version=version or None,
-            resource_version_match="NotOlderThan" if version else "",
-        )
-
-    async def _watch(self) -> AsyncGenerator[Changed, None]:
-        while True:
-            started = self._now()
-            before = self._version
-            seen = False
-            error: ControllerError | None = None
-            try:
-                async with aclosing(self._stream()) as batches:
-                    async for events in batches:
-                        seen = True
-                        changes = [event for event in events if event.type != BOOKMARK]
-                        if changes:
-                            yield Changed(changes)
-                        self._version = events[-1].object.resource_version or self._version
-            except Gone as gone:
-                raise _Relist(f"resourceVersion {before} expired") from gone
-            except (ConnectionRefused, TooManyRequests) as refused:
-                error = refused
-            except TransportError as cut:
-                # as good as a clean end: the next watch goes on where this one stopped
-                logger.debug("watch of %s was cut: %s", self._title, cut)
-            if error is not None:
-                logger.info("watch of %s was refused and is retried: %s", self._title, error)
-                await self._pause(error)
-            else:
-                await self._after_end(short=self._now() - started < SHORT_WATCH, seen=seen)
-
-    async def _after_end(self, *, short: bool, seen: bool) -> None:
-        if not short:
-            self._fast_ends = 0
-            return
-        if not seen:
-            raise _Relist("the watch ended at once and without an event")
-        self._fast_ends += 1
-        if self._fast_ends >= FAST_ENDS:
-            await self._pause(None)
-
-    async def _stream(self) -> AsyncGenerator[list[WatchEvent], None]:
-        lines = self._client.watch(
-            self._resource,
-            namespace=self._namespace,
-            resource_version=self._version,
-            label_selector=self._label_selector,
-            field_selector=self._field_selector,
-            timeout_seconds=int(WATCH_SECONDS * (1 + self._rand())),
-        )
+    async def _round(self) -> AsyncGenerator[Listed | Changed, None]:
+        """Yield one list and then changes, for as long as none is missing."""
         try:
-            while (batch := await self._next(lines)) is not None:
-                events, error = self._decode(batch)
-                if events:
-                    yield events
-                if error is not None:
-                    raise error
+            objects, version, stream = await self._list()
+        except ControllerError:
+            self._stats.list_failures += 1
+            raise
+        try:
+            self._stats.relists += bool(self._version)
+            self._stats.lists += 1
+            self._heard()
+            yield Listed(objects)
+            del objects
+            self._took(version)
+            self._events = 0
+            async with aclosing(self._watch(stream)) as changes:
+                async for change in changes:
+                    yield change
         finally:
-            if isinstance(lines, AsyncGenerator):
-                await lines.aclose()
+            if stream is not None:
+                await stream.close()
 
-    async def _next(self, lines: AsyncIterator[list[bytes]]) -> list[bytes] | None:
+    async def _list(self) -> tuple[list[KubeObject], str, EventStream | None]:
+        """Return a list, its version, and the stream that goes on from it if there is one."""
+        version = "" if self._version_unusable else self._version
         try:
-            async with asyncio.timeout(self._liveness):
-                return await anext(lines, None)
-        except TimeoutError as error:
-            raise TransportError(f"watch of {self._title} was silent for too long") from error
+            return await self._list_from(version)
+        except ApiError as error:
+            if not version or not (isinstance(error, Gone) or too_large_resource_version(error)):
+                raise
+            logger.info("list of %s falls back to a quorum read: %s", self._title, error)
+            self._version_unusable = True
+        return await self._list_from("")
 
-    def _decode(self, lines: list[bytes]) -> tuple[list[WatchEvent], Exception | None]:
-        """Decode the lines of one read, and say why no more may be read, if so."""
-        events: list[WatchEvent] = []
-        end: Exception | None = None
-        for line in lines:
+    async def _list_from(self, version: str) -> tuple[list[KubeObject], str, EventStream | None]:
+        if self._now() >= self._streams_from and self._cuts < CUTS:
             try:
-                events.append(decode_event(line))
-            except ApiError as error:
-                # what came before an ERROR event is still good
-                return events, end or error
-            except UnknownEvent as error:
-                logger.warning("event of %s is skipped: %s", self._title, error)
-            except DecodeError as error:
-                if end is None and line.strip():
-                    # logged once: the page of a proxy has hundreds of such lines
-                    logger.warning("line of the watch of %s is skipped: %s", self._title, error)
-                    end = _Relist("a line of the watch was no event, so a change is missing")
-        return events, end
+                return await self._stream_list(version)
+            except (ConnectionRefused, TooManyRequests, InitialCut, Gone):
+                raise
+            except ControllerError as error:
+                if isinstance(error, ApiError) and too_large_resource_version(error):
+                    raise
+                self._not_streamed(error)
+        self._cuts = 0
+        objects, found = await self._lister.list(version, grown=self._events > PAGE_SIZE)
+        self._version_unusable = False
+        return objects, found, None
+
+    async def _stream_list(self, version: str) -> tuple[list[KubeObject], str, EventStream]:
+        stream = self._open(version, initial=True)
+        try:
+            objects, found = await stream.initial()
+        except BaseException as error:
+            self._cuts += isinstance(error, InitialCut)
+            await stream.close()
+            raise
+        self._cuts = 0
+        self._version_unusable = False
+        return objects, found, stream
+
+    def _not_streamed(self, error: ControllerError) -> None:
+        refused = isinstance(error, ApiError) and error.status in NOT_SERVED
+        if refused or isinstance(error, InitialNotSent):
+            self._streams_from = self._now() + NOT_SERVED_SECONDS
+        logger.info("list of %s is not streamed but read in pages: %s", self._title, error)
+
+    async def _watch(self, stream: EventStream | None) -> AsyncGenerator[Changed, None]:
+        """Yield changes from watch after watch; the first one may be open already."""
+        while True:
+            opened = self._now()
+            # a list that came with the stream is as good as an event
+            seen = stream is not None
+            failure: ControllerError | None = None
+            stream = stream or self._open(self._version)
+            try:
+                while (events := await stream.next()) is not None:
+                    seen = True
+                    self._heard()
+                    changes = [event for event in events if event.type != BOOKMARK]
+                    if changes:
+                        self._count(changes)
+                        yield Changed(changes)
+                    self._took(events[-1].object.resource_version)
+            except (ConnectionRefused, TooManyRequests) as refused:
+                failure = refused
+            except ControllerError as error:
+                self._ended(error)
+            finally:
+                await stream.close()
+            stream = None
+            short = self._now() - opened < SHORT_WATCH
+            await self._before_reopening(failure, short=short, seen=seen)
+
+    def _ended(self, error: ControllerError) -> None:
+        self._stats.watch_failures += 1
+        if isinstance(error, Gone):
+            raise MissedChange(f"resourceVersion {self._version} expired") from error
+        if not isinstance(error, TransportError):
+            raise error
+        # as good as a clean end: the next watch goes on where this one stopped
+        logger.debug("watch of %s was cut: %s", self._title, error)
+
+    async def _before_reopening(
+        self, failure: ControllerError | None, *, short: bool, seen: bool
+    ) -> None:
+        if failure is not None:
+            self._stats.watch_failures += 1
+            logger.info("watch of %s was refused and is retried: %s", self._title, failure)
+            await self._pause(failure)
+            return
+        if short and not seen:
+            raise MissedChange("the watch ended at once and without an event")
+        # spread, so that watches that were cut together do not come back together
+        await asyncio.sleep(self._reopening.when(None) * (1.0 + self._rand() / 4))
+
+    def _open(self, version: str, *, initial: bool = False) -> EventStream:
+        self._stats.watches += 1
+        return EventStream(
+            self._source,
+            version,
+            seconds=int(WATCH_SECONDS * (1 + self._rand())),
+            liveness=self._liveness,
+            initial=initial,
+        )
+
+    def _took(self, version: str) -> None:
+        if version:
+            self._version = self._stats.resource_version = version
+
+    def _heard(self) -> None:
+        self.last_contact = self._now()
+
+    def _count(self, changes: list[WatchEvent]) -> None:
+        self._events += len(changes)
+        self._stats.events += len(changes)
 
     async def _pause(self, error: ControllerError | None) -> None:
         delay = self._backoff.next()

@@ -20,13 +20,14 @@ PATH = "/apis/example.org/v1/widgets"
 
 
 class Call(NamedTuple):
-    """One request as it arrived; ``verb`` is the method, or ``WATCH``."""
+    """One request as it arrived; ``verb`` is the method, ``WATCH``, or ``STREAM``."""
 
     at: float
     verb: str
     path: str
     query: dict[str, str]
     body: Any
+    accept: str = ""
 
 
 class ScriptedTransport:
@@ -34,8 +35,10 @@ class ScriptedTransport:
 
     ``lists`` holds answers; the last one is repeated. ``watches`` holds one list of steps per
     watch: lines to send in one read, seconds to wait, or an error; after the last step the stream
-    ends. Without a script a watch stays open in silence. ``writes`` holds answers to all other
-    requests; without a script they succeed.
+    ends. Without a script a watch stays open in silence. ``streams`` holds the same for watches
+    that are to begin with the list; None is a server that does not know such, and what it was asked
+    is in ``refused_streams`` alone. ``writes`` holds answers to all other requests; without a
+    script they succeed.
     """
 
     def __init__(
@@ -43,11 +46,15 @@ class ScriptedTransport:
         lists: Iterable[Response | Exception] = (),
         watches: Iterable[Sequence[list[bytes] | float | Exception]] = (),
         writes: Iterable[Response | Exception] = (),
+        *,
+        streams: Iterable[Sequence[list[bytes] | float | Exception]] | None = None,
     ) -> None:
         self.lists = deque(lists) or deque([page()])
         self.watches = deque(watches)
         self.writes = deque(writes)
+        self.streams = None if streams is None else deque(streams)
         self.calls: list[Call] = []
+        self.refused_streams: list[float] = []
         self.closed = False
 
     def verbs(self) -> list[str]:
@@ -65,7 +72,7 @@ class ScriptedTransport:
         headers: Headers = (),
         body: bytes | None = None,
     ) -> Response:
-        self._record(method, path, query, body)
+        self._record(method, path, query, body, headers)
         if method == "GET" and path.split("/")[-1].endswith("s"):
             return _answer(self.lists.popleft() if len(self.lists) > 1 else self.lists[0])
         if self.writes:
@@ -75,10 +82,18 @@ class ScriptedTransport:
     async def stream(
         self, path: str, *, query: Query = (), headers: Headers = ()
     ) -> AsyncIterator[list[bytes]]:
-        self._record("WATCH", path, query, None)
-        if not self.watches:
+        script = self.watches
+        if ("sendInitialEvents", "true") in query:
+            if self.streams is None:
+                self.refused_streams.append(asyncio.get_running_loop().time())
+                raise refused(422, "Invalid")
+            script = self.streams
+            self._record("STREAM", path, query, None, headers)
+        else:
+            self._record("WATCH", path, query, None, headers)
+        if not script:
             await asyncio.Event().wait()
-        for step in self.watches.popleft():
+        for step in script.popleft():
             if isinstance(step, Exception):
                 raise step
             if isinstance(step, list):
@@ -89,10 +104,13 @@ class ScriptedTransport:
     async def close(self) -> None:
         self.closed = True
 
-    def _record(self, verb: str, path: str, query: Query, body: bytes | None) -> None:
+    def _record(
+        self, verb: str, path: str, query: Query, body: bytes | None, headers: Headers
+    ) -> None:
         now = asyncio.get_running_loop().time()
         decoded = json.loads(body) if body else None
-        self.calls.append(Call(now, verb, path, dict(query), decoded))
+        accept = dict(headers).get("accept", "")
+        self.calls.append(Call(now, verb, path, dict(query), decoded, accept))
 
 
 def _answer(answer: Response | Exception) -> Response:

@@ -232,7 +232,8 @@ async def test_a_late_handler_is_called_for_everything_that_is_there_and_then_li
         await asyncio.sleep(5)
         late = Recorder()
         registration = informer.add_handler(late)
-        assert registration.synced
+        assert not registration.synced
+        await registration.wait_synced()
         assert late.seen == ["initial a", "initial b"]
         await asyncio.sleep(10)
     assert late.seen == ["initial a", "initial b", "add c"]
@@ -370,12 +371,14 @@ async def test_all_namespaces_and_one_of_them_are_one_watch():
     assert transport.verbs() == ["GET", "WATCH"]
 
 
-async def test_a_resync_cannot_be_added_to_a_running_informer():
-    informer = make(ScriptedTransport())
+async def test_a_resync_can_be_added_to_a_running_informer():
+    informer = make(ScriptedTransport([page(obj("a"))]))
+    recorder = Recorder()
     async with running(informer):
-        await informer.wait_synced()
-        with pytest.raises(ManagerError, match="runs already"):
-            informer.add_handler(Recorder(), resync=10)
+        await asyncio.sleep(5)
+        informer.add_handler(recorder, resync=10)
+        await asyncio.sleep(25)
+    assert recorder.seen == ["initial a", "update a 1->1", "update a 1->1"]
 
 
 async def test_an_informer_runs_once():

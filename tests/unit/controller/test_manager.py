@@ -16,6 +16,7 @@ from tests.unit.controller.scripted import (
     failure,
     obj,
     page,
+    refused,
 )
 
 from hybridpg.controller._tasks import TaskSet
@@ -270,6 +271,8 @@ async def test_a_stop_lets_reconciles_finish_and_then_ends_the_watches():
 
     class Noting(ScriptedTransport):
         async def stream(self, path, *, query=(), headers=()):
+            if ("sendInitialEvents", "true") in query:
+                raise refused(422, "Invalid")
             try:
                 await forever()
                 yield []

@@ -329,8 +329,9 @@ async def test_a_cache_that_was_away_while_history_was_lost_is_equal_again_after
         assert informer.store.get(ObjectKey(NS, "goes")) is None
 
 
-async def test_a_large_collection_is_listed_in_pages(cluster):
+async def test_a_large_collection_is_listed_in_pages_where_lists_are_not_streamed(cluster):
     client = Client(cluster)
+    cluster.faults.error(422, "Invalid", method="WATCH")
     for number in range(1200):
         await client.create(CONFIG_MAPS, config_map(number), namespace=NS)
     manager = Manager(client, close_client=False)
@@ -338,7 +339,7 @@ async def test_a_large_collection_is_listed_in_pages(cluster):
     async with manager:
         assert len(informer.store.list()) == 1200
     lists = [each for each in cluster.requests if each.path.endswith("/api/v1/configmaps")]
-    assert [each.method for each in lists][:3] == ["GET"] * 3
+    assert [each.method for each in lists] == ["WATCH", *["GET"] * 3, "WATCH"]
 
 
 async def test_an_idle_hour_costs_watches_only(cluster):

@@ -90,7 +90,8 @@ def test_a_list_taken_is_not_changed_by_what_comes_later():
 
 def test_a_relist_says_what_is_gone_what_is_new_and_what_stayed():
     writer = filled(kube("a", 1), kube("b", 1))
-    gone, present = writer.replace([kube("b", 2), kube("c", 3)])
+    replaced = writer.replace([kube("b", 2), kube("c", 3)])
+    gone, present = list(replaced.gone()), list(replaced.present())
     assert [found.name for found in gone] == ["a"]
     assert [(old and old.resource_version, new.name) for old, new in present] == [
         ("1", "b"),
@@ -101,7 +102,9 @@ def test_a_relist_says_what_is_gone_what_is_new_and_what_stayed():
 def test_the_same_name_with_another_uid_is_gone_and_new():
     old, new = kube("a", 1, uid="first"), kube("a", 2, uid="second")
     writer = filled(old)
-    assert writer.replace([new]) == ([old], [(None, new)])
+    replaced = writer.replace([new])
+    assert list(replaced.gone()) == [old]
+    assert list(replaced.present()) == [(None, new)]
     assert writer.reader().get(A) is new
 
 
@@ -109,8 +112,7 @@ def test_a_relist_of_one_namespace_leaves_the_others_alone():
     writer = Writer("widgets", ["one", "two"])
     writer.replace([kube("a", namespace="one")], "one")
     writer.replace([kube("b", namespace="two")], "two")
-    gone, _ = writer.replace([], "one")
-    assert [found.name for found in gone] == ["a"]
+    assert [found.name for found in writer.replace([], "one").gone()] == ["a"]
     assert [found.name for found in writer.reader().list()] == ["b"]
 
 
@@ -167,10 +169,10 @@ def test_unknown_and_doubled_indexes_are_errors():
 def test_values_without_objects_are_freed():
     index = Index("size", by_size)
     for number in range(100):
-        index.put(A, kube("a", number, spec={"size": number}))
+        index.put(kube("a", number, spec={"size": number}))
     index.remove(A)
     index.remove(A)
-    assert index._keys == {}
+    assert index._objects == {}
     assert index._values == {}
 
 
@@ -179,20 +181,22 @@ def test_namespaces_without_objects_are_freed():
     for number in range(100):
         writer.put(kube("a", namespace=f"ns{number}"))
         writer.remove(ObjectKey(f"ns{number}", "a"))
-    assert writer._state.namespaces == {}
+    assert writer._state.shards[""].namespaces == {}
 
 
 class StoreMachine(RuleBasedStateMachine):
     """Any order of writes against a plain dict."""
 
+    scopes: tuple[str, ...] = ("",)
     namespaces = st.sampled_from(["one", "two"])
     names = st.sampled_from("abc")
     sizes = st.integers(0, 2)
 
     def __init__(self) -> None:
         super().__init__()
-        self.writer = Writer("widgets")
-        self.writer.replace([])
+        self.writer = Writer("widgets", self.scopes)
+        for scope in self.scopes:
+            self.writer.replace([], scope)
         self.writer.add_index("size", by_size)
         self.model: dict[ObjectKey, KubeObject] = {}
         self.version = 0
@@ -212,25 +216,36 @@ class StoreMachine(RuleBasedStateMachine):
         key = ObjectKey(namespace, name)
         assert self.writer.remove(key) is self.model.pop(key, None)
 
-    @rule(scope=st.sampled_from(["", "one", "two"]), items=st.dictionaries(names, sizes))
-    def replace(self, scope: str, items: dict[str, int]) -> None:
+    @rule(which=st.integers(0, 1), items=st.dictionaries(names, sizes))
+    def replace(self, which: int, items: dict[str, int]) -> None:
+        scope = self.scopes[which % len(self.scopes)]
         objects = [self.make(scope or "one", name, size) for name, size in items.items()]
-        gone, present = self.writer.replace(objects, scope)
+        replaced = self.writer.replace(objects, scope)
+        gone, present = list(replaced.gone()), list(replaced.present())
         kept = {key: old for key, old in self.model.items() if scope not in ("", key.namespace)}
-        replaced = {key: old for key, old in self.model.items() if key not in kept}
+        before = {key: old for key, old in self.model.items() if key not in kept}
         new = {found.key: found for found in objects}
-        assert {found.key for found in gone} == replaced.keys() - new.keys()
-        assert [old for old, _ in present] == [replaced.get(found.key) for found in objects]
+        assert {found.key for found in gone} == before.keys() - new.keys()
+        assert [old for old, _ in present] == [before.get(found.key) for found in objects]
         self.model = {**kept, **new}
 
     @invariant()
     def the_store_holds_what_the_dict_holds(self) -> None:
         store = self.writer.reader()
         assert {found.key: found for found in store.list()} == self.model
+        assert len(self.writer) == len(self.model)
         for value in "012":
             indexed = {found.key for found in store.by_index("size", value)}
             assert indexed == {key for key, obj in self.model.items() if by_size(obj) == [value]}
 
 
+class ScopedStoreMachine(StoreMachine):
+    """The same where each namespace is listed by itself."""
+
+    scopes = ("one", "two")
+
+
 TestStoreMachine = StoreMachine.TestCase
 TestStoreMachine.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+TestScopedStoreMachine = ScopedStoreMachine.TestCase
+TestScopedStoreMachine.settings = TestStoreMachine.settings

@@ -26,6 +26,8 @@ from hybridpg.controller.watcher import Changed, Listed, Watcher
 
 pytestmark = pytest.mark.virtual_time
 
+Step = list[list[bytes] | float | Exception]
+
 
 async def follow(transport: ScriptedTransport, *, seconds: float, **options) -> list[str]:
     """What a watcher reports within some virtual seconds, in short form."""
@@ -54,6 +56,12 @@ def short(update: Listed | Changed) -> list[str]:
 
 def times(transport: ScriptedTransport, verb: str) -> list[float]:
     return [call.at for call in transport.of(verb)]
+
+
+def late(transport: ScriptedTransport) -> float:
+    """Requests a second from minute 2 to 10, refused streams included."""
+    asked = [*(call.at for call in transport.calls), *transport.refused_streams]
+    return sum(120 <= at < 600 for at in asked) / 480
 
 
 async def test_the_first_list_reads_at_quorum_in_pages_and_the_watch_goes_on_from_it():
@@ -146,22 +154,21 @@ async def test_short_watches_in_a_row_are_paused_between_even_if_they_deliver():
     transport = ScriptedTransport(watches=[[[bookmark(n)]] for n in range(101, 150)])
     await follow(transport, seconds=600)
     assert transport.verbs().count("GET") == 1
-    assert times(transport, "WATCH")[:5] == [0, 0, 0.8, 2.4, 5.6]
-    assert len(transport.of("WATCH")) < 30
+    assert times(transport, "WATCH")[:6] == [0, 0, 0, 0, 12, 24]
+    assert late(transport) <= 0.1
 
 
 async def test_a_watch_that_lasts_makes_short_ones_exceptions_again():
-    short: list[list[bytes] | float | Exception] = [[bookmark(101)]]
-    transport = ScriptedTransport(watches=[short, [5.0], short, [5.0]])
-    await follow(transport, seconds=11)
-    assert times(transport, "WATCH") == [0, 0, 5, 5, 10]
+    short: Step = [[bookmark(101)]]
+    transport = ScriptedTransport(watches=[short, short, short, [40.0], short])
+    await follow(transport, seconds=41)
+    assert times(transport, "WATCH") == [0, 0, 0, 0, 40, 40]
 
 
 async def test_a_server_that_closes_at_once_is_asked_less_than_once_in_ten_seconds():
     transport = ScriptedTransport(watches=[[] for _ in range(500)])
     await follow(transport, seconds=600)
-    late = [call for call in transport.calls if call.at >= 120]
-    assert len(late) / 480 <= 0.1
+    assert late(transport) <= 0.1
     assert transport.verbs()[:4] == ["GET", "WATCH", "GET", "WATCH"]
 
 
@@ -363,6 +370,8 @@ async def test_a_closed_iterator_closes_the_stream():
 
     class Transport(ScriptedTransport):
         async def stream(self, path, *, query=(), headers=()):
+            if ("sendInitialEvents", "true") in query:
+                raise refused(422, "Invalid")
             try:
                 await asyncio.sleep(3600)
                 yield []
