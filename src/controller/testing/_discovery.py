@@ -30,7 +30,7 @@ def discover(path: str, accept: str, registry: Registry) -> Answer | None:
     parts = [part for part in path.split("/") if part]
     if path in HEALTH:
         return Answer(200, "ok")
-    if path == "/version":
+    if parts == ["version"]:  # kr8s asks for it with a slash behind
         return Answer(200, VERSION)
     if parts == ["api"] or parts == ["apis"]:
         return _root(parts[0], accept, registry)

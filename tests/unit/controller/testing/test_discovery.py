@@ -200,3 +200,9 @@ async def test_nothing_is_there(cluster: FakeCluster, method: str, path: str):
 async def test_nothing_is_there_under_the_core_api(api: Api, path: str):
     status, answer = await api("GET", path)
     assert (status, answer["reason"]) == (404, "NotFound")
+
+
+async def test_the_version_is_told_with_a_slash_behind_as_well(api: Api):
+    """Some clients ask so, and a real server answers."""
+    assert await api("GET", "/version/") == await api("GET", "/version")
+    assert (await api("GET", "/version/"))[0] == 200
