@@ -39,6 +39,7 @@ from .reconciler import ObjectReconciler
 from .references import database_ref
 from .rotation import Login, Rotation, done_or_busy, primary_login
 from .runtime import Runtime, ServerEntry
+from .schedule import ROTATE_EVERY
 from .secrets import CredentialsSecret
 from .spec import fields_not_in, parse_spec
 from .status import StatusDraft
@@ -114,12 +115,12 @@ class DatabaseReconciler(ObjectReconciler):
         refusals = await self._carry_out(database, plan)
         if isinstance(refusals, Result):
             return refusals
-        await self._publish(database, secret)
+        secret = await self._publish(database, secret)
         if refusals:
             raise joined(refusals)  # what could be had of the spec is there, and logs in
         secret_name = spec.credentials_secret
         draft.ready(f"database {database.ref.external_name} is usable with secret {secret_name}")
-        return Result(requeue_after=self.runtime.resync_after())
+        return self._rotation.look_again(draft, secret, spec.credentials)
 
     def _server(self, draft: StatusDraft, spec: DatabaseSpec) -> ServerEntry | None:
         """Return the server, or say what the database waits for: waiting is no failure."""
@@ -150,7 +151,7 @@ class DatabaseReconciler(ObjectReconciler):
             draft.set("externalName", ref.external_name)
             draft.progressing(Reason.CREATING, f"database {ref.external_name} is being created")
             await draft.write(self.runtime.client)
-        unsupported = fields_not_in(set_fields(spec), frozenset({"database"}))
+        unsupported = fields_not_in(set_fields(spec), frozenset({"database", ROTATE_EVERY}))
         if unsupported and unsupported != draft.get("unsupportedFields"):
             fields = ", ".join(unsupported)
             draft.note("UnsupportedFields", f"not supported here: {fields}", warning=True)
@@ -234,7 +235,7 @@ class DatabaseReconciler(ObjectReconciler):
         message = f"spec.{joined(refused)}" if refused else "all extensions of the spec are there"
         draft.condition(Condition.EXTENSIONS_READY, not refused, reason, message)
 
-    async def _publish(self, database: _Database, secret: CredentialsSecret) -> None:
+    async def _publish(self, database: _Database, secret: CredentialsSecret) -> CredentialsSecret:
         """Settle the login and publish it."""
         draft, backend, ref = database.draft, database.backend, database.ref
 
@@ -243,9 +244,11 @@ class DatabaseReconciler(ObjectReconciler):
 
         login = primary_login(self.runtime.check_login, ref.endpoint, ref.external_name)
         target = PasswordTarget(ref.external_name, apply, login)
+        schedule = database.spec.credentials
         secret = await self._rotation.settle(
-            draft, secret, Login(ref.endpoint, database.render, target)
+            draft, secret, Login(ref.endpoint, database.render, target), schedule
         )
         await self._rotation.renamed(draft, secret.name)
         message = f"secret {secret.name} logs in"
         draft.condition(Condition.SECRET_READY, True, Reason.AVAILABLE, message)
+        return secret

@@ -1,8 +1,8 @@
 """From what the Secret holds and what the user asked for to a login that works.
 
-A reset is asked for by label and has an identifier in status from the moment it is accepted: the
-Secret carries the same identifier once the new password is staged, and the label goes last. So a
-crash at any point changes the password exactly once.
+A reset is asked for by label, or due by schedule, and has an identifier in status from the moment
+it is accepted: the Secret carries the same identifier once the new password is staged, and the
+label goes last. So a crash at any point changes the password exactly once.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from ..backends import Busy, Credentials, Endpoint, Outcome, Password, Pending, Unknown
 from ..backends.sql import LoginResult
-from ..controller import Forbidden, JsonPatch, MergePatch, NotFound, ObjectKey
+from ..controller import Forbidden, JsonPatch, MergePatch, NotFound, ObjectKey, Result
+from ..crds import CredentialRotation
 from .connection_keys import NEXT_PASSWORD
 from .credentials import (
     PasswordKeeper,
@@ -26,6 +27,7 @@ from .errors import SecretConflict
 from .kinds import ACTION_LABEL, RESET_PASSWORD, SECRET_ROTATION, SECRET_STATE
 from .reasons import Reason
 from .runtime import LoginCheck, Runtime
+from .schedule import due_in
 from .secrets import ACTIVE, CredentialsSecret
 from .status import StatusDraft, timestamp
 from .subject import Subject
@@ -58,15 +60,19 @@ class Rotation:
         return self._keeper
 
     async def settle(
-        self, draft: StatusDraft, secret: CredentialsSecret, login: Login
+        self,
+        draft: StatusDraft,
+        secret: CredentialsSecret,
+        login: Login,
+        schedule: CredentialRotation,
     ) -> CredentialsSecret:
-        """Make the published login work, carrying out a reset if one is asked for.
+        """Make the published login work, carrying out a reset if one is asked for or due.
 
         Raises:
             AuthenticationFailed: the server refuses the password that was just set on it.
             BackendError: no clear answer; the published password is unchanged.
         """
-        rotation = await self._accept(draft)
+        rotation = await self._accept(draft, due=self._due(draft, secret, schedule))
         secret = await self._stage(secret, login, rotation)
         secret = await self._prove(draft.subject, secret, login)
         if rotation and rotated(secret, rotation):
@@ -79,10 +85,28 @@ class Rotation:
         if draft.subject.action:
             self._warn_once(draft, "ResetRefused", why)
 
-    async def _accept(self, draft: StatusDraft) -> str:
+    def look_again(
+        self, draft: StatusDraft, secret: CredentialsSecret, schedule: CredentialRotation
+    ) -> Result:
+        """Return when a converged object is looked at next: its password may be due earlier."""
+        due = due_in(schedule, draft, secret, self._runtime.clock())
+        resync = self._runtime.resync_after()
+        return Result(requeue_after=resync if due is None else max(1.0, min(resync, due)))
+
+    def _due(
+        self, draft: StatusDraft, secret: CredentialsSecret, schedule: CredentialRotation
+    ) -> bool:
+        """Return whether the schedule asks for a new password now.
+
+        One that never logged in is not replaced: nobody can use it yet.
+        """
+        due = due_in(schedule, draft, secret, self._runtime.clock())
+        return due is not None and due <= 0 and secret.active
+
+    async def _accept(self, draft: StatusDraft, *, due: bool) -> str:
         rotation = str(draft.get("passwordReset") or "")
         action = draft.subject.action
-        if action == RESET_PASSWORD and not rotation:
+        if (action == RESET_PASSWORD or due) and not rotation:
             rotation = new_rotation_id()
             draft.set("passwordReset", rotation)
             draft.progressing(
@@ -91,7 +115,7 @@ class Rotation:
                 ready=True,
             )
             await draft.write(self._runtime.client)
-        elif action and action != RESET_PASSWORD:
+        if action and action != RESET_PASSWORD:
             message = f"label {ACTION_LABEL}={action} is not known; known: {RESET_PASSWORD}"
             self._warn_once(draft, "UnknownAction", message)
         return rotation

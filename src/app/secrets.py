@@ -59,6 +59,11 @@ class CredentialsSecret:
         return str(self.obj["metadata"]["resourceVersion"])
 
     @property
+    def created(self) -> str:
+        """When the Secret was made, in RFC 3339."""
+        return str(self.obj["metadata"].get("creationTimestamp") or "")
+
+    @property
     def annotations(self) -> Mapping[str, str]:
         """The annotations."""
         return self.obj["metadata"].get("annotations") or {}

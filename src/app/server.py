@@ -28,7 +28,7 @@ from ..backends import (
     Unknown,
 )
 from ..controller import ObjectKey, ReadStore, Resource, Result
-from ..crds import ServerSpec, set_fields
+from ..crds import CredentialRotation, ServerSpec, set_fields
 from .adoption import check_takeover
 from .connection_keys import connection_keys, endpoint_keys, pending_keys
 from .credentials import PasswordTarget
@@ -39,6 +39,7 @@ from .reconciler import ObjectReconciler
 from .references import ADMIN_DATABASE, server_ref
 from .rotation import Login, Rotation, done_or_busy, primary_login
 from .runtime import Runtime, ServerEntry
+from .schedule import ROTATE_EVERY
 from .secrets import ACTIVE, CredentialsSecret
 from .server_deletion import databases_of, delete_server, is_ours
 from .spec import fields_not_in, parse_spec
@@ -238,7 +239,10 @@ class ServerReconciler(ObjectReconciler):
         ignored = wanted and wanted != server.backend.name
         if ignored and self.runtime.config.allowed_backends:
             texts.append(f"spec.backend: bound to {server.backend.name}, which cannot change")
-        unsupported = fields_not_in(set_fields(server.spec), capabilities.server_fields)
+        honoured = capabilities.server_fields
+        if capabilities.publishes_admin:
+            honoured |= {ROTATE_EVERY}
+        unsupported = fields_not_in(set_fields(server.spec), honoured)
         if unsupported != (draft.get("unsupportedFields") or []):
             draft.set("unsupportedFields", unsupported)
             if unsupported:
@@ -290,7 +294,12 @@ class ServerReconciler(ObjectReconciler):
         message = f"secret {secret.name} is up to date"
         draft.condition(Condition.CREDENTIALS_READY, True, Reason.AVAILABLE, message)
         draft.ready(f"PostgreSQL {state.version} answers at {place}")
-        return Result(requeue_after=self.runtime.resync_after())
+        return self._rotation.look_again(draft, secret, self._schedule(server))
+
+    def _schedule(self, server: _Server) -> CredentialRotation:
+        """Return when the password is changed: never where it is not the tenant's."""
+        ours = server.backend.capabilities.publishes_admin
+        return server.spec.credentials if ours else CredentialRotation()
 
     async def _settle_admin(
         self, server: _Server, secret: CredentialsSecret, state: ServerState, endpoint: Endpoint
@@ -310,7 +319,8 @@ class ServerReconciler(ObjectReconciler):
         target = PasswordTarget(
             username, apply, primary_login(self.runtime.check_login, endpoint, ADMIN_DATABASE)
         )
-        return await self._rotation.settle(server.draft, secret, Login(endpoint, render, target))
+        login = Login(endpoint, render, target)
+        return await self._rotation.settle(server.draft, secret, login, self._schedule(server))
 
     async def _publish_endpoint(
         self, server: _Server, secret: CredentialsSecret | None, endpoint: Endpoint

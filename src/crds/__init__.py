@@ -4,6 +4,7 @@ from .meta import set_fields
 from .v1alpha1 import (
     GROUP,
     VERSION,
+    CredentialRotation,
     DatabaseSpec,
     DatabaseStatus,
     PostgreSQLDatabase,
@@ -13,6 +14,7 @@ from .v1alpha1 import (
 )
 
 __all__ = [
+    "CredentialRotation",
     "DatabaseSpec",
     "DatabaseStatus",
     "GROUP",

@@ -10,6 +10,7 @@ import asyncio
 import base64
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
 from typing import Any
 
 import yaml
@@ -17,6 +18,7 @@ import yaml
 from hybridpg.app import Backends, Config, install
 from hybridpg.app.kinds import ACTION_LABEL, DATABASES, SERVERS
 from hybridpg.app.runtime import Runtime
+from hybridpg.app.status import utc_now
 from hybridpg.backends import Backend, Unavailable
 from hybridpg.controller import (
     CUSTOM_RESOURCE_DEFINITIONS,
@@ -50,6 +52,8 @@ class World:
         self.backend = MemoryBackend(self.target)
         self.others: dict[str, Any] = {}
         self.runtime: Runtime | None = None
+        self.ahead = timedelta()
+        """What the operator's wall clock is ahead of the API server's."""
 
     async def prepare(self) -> None:
         """Install the CRDs and the namespace."""
@@ -68,7 +72,9 @@ class World:
         made: dict[str, Backend | Unavailable] = {"memory": self.backend, **self.others}
         backends = Backends(self.config, made, "cluster-1")
         manager = Manager(self.client, close_client=False)
-        self.runtime = install(manager, self.config, backends, login=self.target.login)
+        self.runtime = install(
+            manager, self.config, backends, clock=self._clock, login=self.target.login
+        )
         stop = asyncio.Event()
         running = asyncio.create_task(manager.run(stop), name="operator")
         try:
@@ -76,6 +82,9 @@ class World:
         finally:
             stop.set()
             await running
+
+    def _clock(self) -> datetime:
+        return utc_now() + self.ahead
 
     async def server(self, name: str = "pg", **spec: Any) -> JsonObject:
         """Create a PostgreSQLServer."""
