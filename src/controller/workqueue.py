@@ -1,47 +1,92 @@
-"""The work queue: fair, stingy and re-entrant.
+"""The work queue: fair, stingy and re-entrant, with priorities that starve nobody.
 
-Fair: keys come out in the order they went in. Stingy: a key that is added many times before it is
-handed out is handed out once. Re-entrant: a key added while it is being worked on is handed out
-again afterwards, and never to two workers at a time.
+Fair: keys of one priority come out in the order they went in; see ``_lines.py`` for how keys of
+several priorities share the workers. Stingy: a key that is added many times before it is handed out
+is handed out once. Re-entrant: a key added while it is being worked on is handed out again
+afterwards, and never to two workers at a time.
 
-One dict holds the state of every key that the queue knows; a key is in the line exactly if its
-state is queued. That is smaller and faster than the usual three sets, and cannot contradict itself.
+One dict holds the state of every key that the queue knows. That is smaller and faster than the
+usual three sets, and cannot contradict itself.
+
+Every key is counted and measured. What counts is exact; the time is looked at once in each turn of
+the event loop, because a look costs as much as half of the rest: a key that is added, or taken, in
+the middle of a turn is taken for one at its beginning. So a duration is wrong by what the loop was
+busy in that turn, at most. Work that holds the loop itself is in ``done(key, at=...)``, for workers
+that know the time anyway.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 from collections import deque
 from collections.abc import Hashable
 from typing import Final, Generic, TypeVar
 
+import msgspec
+
+from ._histogram import QUEUE_BOUNDS, Histogram
+from ._lines import Lines
 from .errors import QueueClosed
 
 K = TypeVar("K", bound=Hashable)
 
-QUEUED: Final = 0
-PROCESSING: Final = 1
-DIRTY: Final = 2
-"""Being worked on, and to be queued again when that is done."""
+NORMAL: Final = 0
+"""The priority of what happens now."""
+LOW: Final = -100
+"""The priority of what was there before and of resyncs."""
+
+
+class Mark(msgspec.Struct, gc=False):
+    """What all keys have in common that were added, or taken, in one turn with one priority."""
+
+    priority: int
+    at: float
+    working: bool
+
+
+_NONE: Final = Mark(NORMAL, math.nan, True)
 
 
 class WorkQueue(Generic[K]):
     """A queue of keys for any number of workers on one event loop."""
 
-    def __init__(self) -> None:
-        # exactly the keys whose state is QUEUED, each once, oldest first
-        self._line: deque[K] = deque()
+    def __init__(self, name: str = "") -> None:
+        self.name = name
         # every key that waits or is worked on; absent = idle
-        self._state: dict[K, int] = {}
+        self._marks: dict[K, Mark] = {}
+        # exactly the keys that wait, each once
+        self._lines: Lines[K] = Lines(lambda key: self._marks[key].at)
+        # the line of all that wait while there is but one; empty while there are several
+        self._front: deque[K] = self._lines.front
+        # the priority of that line if a mark for it was made in this turn, and that mark
+        self._quick: int | None = None
+        self._added = _NONE
+        # keys that are being worked on and are to be queued again when that is done
+        self._again: dict[K, Mark] = {}
         # workers that wait; a woken one has been removed
         self._getters: deque[asyncio.Future[None]] = deque()
         # those who wait in shutdown_with_drain; only while shut down
         self._drainers: list[asyncio.Future[None]] = []
         self._closed = False
+        # the time of this turn of the event loop; None if nobody asked in this turn
+        self._now: float | None = None
+        # the mark of what was taken last in this turn
+        self._taken = _NONE
+        # a run: keys with the same mark that were taken in this turn have waited equally long
+        self._run_of: Mark | None = None
+        self._run = 0
+        self._run_waited = 0.0
+        # keys whose work began and ended in the same turn
+        self._instant = 0
+        self._waits = Histogram(QUEUE_BOUNDS)
+        self._works = Histogram(QUEUE_BOUNDS)
+        self._dropped = 0
 
     def __len__(self) -> int:
         """Return how many keys wait to be handed out."""
-        return len(self._line)
+        return len(self._lines)
 
     @property
     def closed(self) -> bool:
@@ -51,42 +96,58 @@ class WorkQueue(Generic[K]):
     @property
     def processing(self) -> int:
         """How many keys are being worked on."""
-        return len(self._state) - len(self._line)
+        return len(self._marks) - len(self._lines)
 
-    def add(self, key: K) -> None:
-        """Mark a key as to be worked on; ignored after a shutdown."""
-        if self._closed:
-            return
-        if key not in self._state:  # as _push, without the call: this is the hottest line there is
-            self._state[key] = QUEUED
-            self._line.append(key)
+    def add(self, key: K, priority: int = NORMAL) -> None:
+        """Mark a key as to be worked on; ignored after a shutdown.
+
+        One that waits with a lower priority already is raised to this one, behind those that
+        wait with it.
+        """
+        if key in self._marks or self._closed:
+            self._add_known(key, priority)
+        elif priority == self._quick:  # the hottest lines there are: no call that can be saved
+            self._marks[key] = self._added
+            self._front.append(key)
             if self._getters:
                 self._wake()
-        elif self._state[key] == PROCESSING:
-            self._state[key] = DIRTY
+        else:
+            mark = Mark(priority, self._time(), False)
+            self._push(key, mark)
+            self._hurry(mark)
 
     async def get(self) -> K:
         """Wait for the next key; whoever gets it must call ``done`` with it.
 
         Errors: :class:`~.errors.QueueClosed` after a shutdown, once nothing waits any more.
         """
-        while not self._line:
-            if self._closed:
-                raise QueueClosed("the work queue was shut down")
-            await self._wait()
-        key = self._line.popleft()
-        self._state[key] = PROCESSING
+        key = self._front.popleft() if self._front else await self._next()
+        mark = self._marks[key]
+        if mark is self._run_of:
+            self._run += 1
+        else:
+            self._begin_run(mark)
+        self._marks[key] = self._taken
         return key
 
-    def done(self, key: K) -> None:
-        """Say that the work on a key has ended, however it ended."""
-        state = self._state.pop(key)
-        if state == DIRTY:
-            self._push(key)
-        elif state == QUEUED:
-            self._state[key] = state
-            raise ValueError(f"work on {key} was not begun, so it cannot be done")
-        elif self._drainers and not self._state:
+    def priority(self, key: K) -> int:
+        """Return the priority with which a key waits, or was handed out; NORMAL if it is idle."""
+        mark = self._marks.get(key)
+        return NORMAL if mark is None else mark.priority
+
+    def done(self, key: K, at: float | None = None) -> None:
+        """Say that the work on a key has ended, however it ended.
+
+        ``at`` is the present time of the event loop, for those who have looked already.
+        """
+        mark = self._marks.pop(key)
+        if at is None and mark is self._taken:
+            self._instant += 1
+        else:
+            self._end_work(key, mark, at)
+        if self._again and (again := self._again.pop(key, None)) is not None:
+            self._push(key, again)
+        elif self._drainers and not self._marks:
             self._release_drainers()
 
     def shutdown(self) -> None:
@@ -99,27 +160,135 @@ class WorkQueue(Generic[K]):
 
         For a quick stop: the next process lists everything anyway.
         """
-        self._line.clear()
-        self._state = dict.fromkeys(
-            (key for key, state in self._state.items() if state != QUEUED), PROCESSING
-        )
-        if not self._state:
+        self._dropped += len(self._lines) + len(self._again)
+        self._lines.clear()
+        self._look()
+        self._again.clear()
+        self._marks = {key: mark for key, mark in self._marks.items() if mark.working}
+        if not self._marks:
             self._release_drainers()
 
     async def shutdown_with_drain(self) -> None:
         """Shut down and wait until the work on every key has ended, second rounds included."""
         self._close()
-        if not self._state:
+        if not self._marks:
             return
         drained = asyncio.get_running_loop().create_future()
         self._drainers.append(drained)
         await drained
 
-    def _push(self, key: K) -> None:
-        self._state[key] = QUEUED
-        self._line.append(key)
+    # -- what was counted: read when somebody wants to know, and worked out then
+
+    @property
+    def adds(self) -> int:
+        """Keys that were added and not known yet, or known to be worked on only."""
+        return self.queue_duration.count + len(self._lines) + len(self._again) + self._dropped
+
+    @property
+    def queue_duration(self) -> Histogram:
+        """Seconds that keys waited until they were handed out."""
+        if self._run:
+            self._waits.observe(self._run_waited, self._run)
+            self._run = 0
+        return self._waits
+
+    @property
+    def work_duration(self) -> Histogram:
+        """Seconds that keys were worked on."""
+        if self._instant:
+            self._works.observe(0.0, self._instant)
+            self._instant = 0
+        return self._works
+
+    def depths(self) -> dict[int, int]:
+        """Return how many keys wait, or will when the work on them is done, by priority."""
+        depths = self._lines.depths()
+        for mark in self._again.values():
+            depths[mark.priority] = depths.get(mark.priority, 0) + 1
+        return depths
+
+    def under_way(self, now: float) -> list[float]:
+        """Return for how many seconds each key is being worked on."""
+        if not self.processing:
+            return []
+        return [max(0.0, now - mark.at) for mark in self._marks.values() if mark.working]
+
+    def _add_known(self, key: K, priority: int) -> None:
+        if self._closed:
+            return
+        mark = self._marks[key]
+        if mark.working:
+            again = self._again.get(key)
+            since = self._time() if again is None else again.at
+            if again is None or priority > again.priority:
+                self._again[key] = Mark(priority, since, False)
+        elif priority > mark.priority:
+            self._marks[key] = Mark(priority, mark.at, False)
+            self._lines.move(key, mark.priority, priority)
+            self._look()
+
+    def _push(self, key: K, mark: Mark) -> None:
+        self._marks[key] = mark
+        self._lines.push(key, mark.priority)
+        self._look()
         if self._getters:
             self._wake()
+
+    async def _next(self) -> K:
+        """Wait for a key, and find out whose turn it is where there are several lines."""
+        while not self._lines.front:
+            if self._closed:
+                raise QueueClosed("the work queue was shut down")
+            await self._wait()
+        key = self._lines.pop(self._time())
+        self._look()
+        return key
+
+    def _look(self) -> None:
+        """Take notice of what has become of the lines."""
+        self._front = self._lines.front if self._lines.plain else deque()
+        self._quick = None
+
+    def _hurry(self, mark: Mark) -> None:
+        """Let further keys of this turn and of this priority take the short way."""
+        if self._lines.plain and self._now is not None:
+            self._quick, self._added = mark.priority, mark
+
+    def _begin_run(self, mark: Mark) -> None:
+        """Measure a key that has not waited as long as the one before it."""
+        if self._run:
+            self._waits.observe(self._run_waited, self._run)
+        now = self._time()
+        if self._taken.at != now or self._taken.priority != mark.priority:
+            self._taken = Mark(mark.priority, now, True)
+        self._run_of, self._run, self._run_waited = mark, 1, max(0.0, now - mark.at)
+
+    def _end_work(self, key: K, mark: Mark, at: float | None) -> None:
+        if not mark.working:
+            self._marks[key] = mark
+            raise ValueError(f"work on {key} was not begun, so it cannot be done")
+        now = self._time() if at is None else at
+        if at is not None and at != self._now:
+            self._turn()
+            self._now = at
+        self._works.observe(max(0.0, now - mark.at))
+
+    def _time(self) -> float:
+        """Return the time of this turn of the event loop."""
+        if self._now is not None:
+            return self._now
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:  # added before the loop runs; this is the clock it will have
+            return time.monotonic()
+        loop.call_soon(self._turn)
+        self._now = loop.time()
+        return self._now
+
+    def _turn(self) -> None:
+        """Forget what belongs to a turn of the event loop that is over."""
+        self._now = self._quick = self._run_of = None
+        self._taken = _NONE
 
     async def _wait(self) -> None:
         getter = asyncio.get_running_loop().create_future()
@@ -127,7 +296,7 @@ class WorkQueue(Generic[K]):
         try:
             await getter
         except asyncio.CancelledError:
-            if not getter.cancelled() and self._line:
+            if not getter.cancelled() and len(self._lines):
                 # woken and cancelled at once: the key is for another worker
                 self._wake()
             elif getter in self._getters:
