@@ -66,6 +66,8 @@ class Lifecycle:
         self._stopping = False
         # whether the parts of the leader were started
         self._leading = False
+        # the names of work that ignored its cancellation and may go on
+        self._stuck: list[str] = []
 
     @property
     def running(self) -> bool:
@@ -129,7 +131,7 @@ class Lifecycle:
         parts = self._parts
         logger.info("manager %s is stopping", parts.name)
         await self._resign()
-        await self.tasks.cancel([f"runnable {name}" for name in parts.runnables])
+        self._stuck += await self.tasks.cancel([f"runnable {name}" for name in parts.runnables])
         stops = {
             asyncio.create_task(controller.stop(), name=f"stop {name}"): f"controller {name}"
             for name, controller in parts.controllers.items()
@@ -205,11 +207,11 @@ class Lifecycle:
         parts, tasks = self._parts, self.tasks
         self._stopping = True
         work = [name for name in tasks.names if name.startswith(("runnable ", "controller "))]
-        stuck = await tasks.cancel(work)
+        self._stuck += await tasks.cancel(work)
         await tasks.cancel([name for name in tasks.names if name.startswith("informer ")])
         if parts.health is not None:
             await parts.health.stop()
-        await self._release(stuck)
+        await self._release()
         try:
             async with asyncio.timeout(FLUSH_SECONDS):
                 await parts.recorder.flush()
@@ -220,15 +222,16 @@ class Lifecycle:
             await parts.close()
         logger.info("manager %s has stopped", parts.name)
 
-    async def _release(self, stuck: list[str]) -> None:
+    async def _release(self) -> None:
         """Give the lease back, unless something may still work."""
         elector = self._parts.elector
         if elector is None:
             return
         limit = elector.config.renew_deadline if elector.is_leader else FLUSH_SECONDS
         await self.tasks.cancel([ELECTION, "lease watch"])
-        if stuck:
-            logger.error("lease %s is not released: %s", elector.config.key, ", ".join(stuck))
+        if self._stuck:
+            going_on = ", ".join(self._stuck)
+            logger.error("lease %s is not released: %s goes on", elector.config.key, going_on)
             return
         await elector.release(limit)
 

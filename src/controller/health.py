@@ -42,6 +42,8 @@ class Check(NamedTuple):
 Checks = Callable[[], Iterable[Check]]
 """Looks at the process; called for every request, so it must neither wait nor take long."""
 
+_Handler = Callable[[web.Request], Awaitable[web.Response]]
+
 
 class HealthServer:
     """Serves the checks of one process; port 0 takes any that is free.
@@ -78,8 +80,8 @@ class HealthServer:
         Errors: :class:`~.errors.ManagerError` where the address is not to be had.
         """
         app = web.Application(client_max_size=BODY_LIMIT)
-        app.router.add_get("/healthz", lambda request: _answer(request, self._live))
-        app.router.add_get("/readyz", lambda request: _answer(request, self._ready))
+        app.router.add_get("/healthz", _checked(self._live))
+        app.router.add_get("/readyz", _checked(self._ready))
         if self._metrics is not None:
             app.router.add_get("/metrics", _scrape(self._metrics))
         self._runner = web.AppRunner(
@@ -102,7 +104,7 @@ class HealthServer:
             self._runner = None
 
 
-def _scrape(metrics: Callable[[], bytes]) -> Callable[[web.Request], Awaitable[web.Response]]:
+def _scrape(metrics: Callable[[], bytes]) -> _Handler:
     async def answer(request: web.Request) -> web.Response:
         # in this thread: the counters are those of the loop
         return web.Response(body=metrics(), headers={"content-type": METRICS_TYPE})
@@ -110,13 +112,16 @@ def _scrape(metrics: Callable[[], bytes]) -> Callable[[web.Request], Awaitable[w
     return answer
 
 
-async def _answer(request: web.Request, checks: Checks) -> web.Response:
-    found = list(checks())
-    failed = [check for check in found if check.problem]
-    shown = found if "verbose" in request.query else failed
-    lines = [str(check) for check in shown] + ["failed" if failed else "ok"]
-    return web.Response(
-        status=503 if failed else 200,
-        text="\n".join(lines) + "\n",
-        headers={"cache-control": "no-store", "x-content-type-options": "nosniff"},
-    )
+def _checked(checks: Checks) -> _Handler:
+    async def answer(request: web.Request) -> web.Response:
+        found = list(checks())
+        failed = [check for check in found if check.problem]
+        shown = found if "verbose" in request.query else failed
+        lines = [str(check) for check in shown] + ["failed" if failed else "ok"]
+        return web.Response(
+            status=503 if failed else 200,
+            text="\n".join(lines) + "\n",
+            headers={"cache-control": "no-store", "x-content-type-options": "nosniff"},
+        )
+
+    return answer
