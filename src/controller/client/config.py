@@ -11,7 +11,7 @@ import os
 import re
 import ssl
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -70,7 +70,8 @@ class Config:
     """Everything that a transport needs to reach one API server.
 
     ``host`` is a URL without a slash at its end. ``namespace`` is the one that a user or a pod
-    works in. ``proxy`` is the URL of an HTTP proxy, or empty.
+    works in. ``proxy`` is the URL of an HTTP proxy, or empty. ``renewed_tls`` returns what takes
+    the place of ``tls`` where client certificates are renewed under other names.
     """
 
     host: str
@@ -78,6 +79,7 @@ class Config:
     tls: TlsConfig = field(default_factory=TlsConfig)
     namespace: str = DEFAULT_NAMESPACE
     proxy: str = field(default="", repr=False)  # may hold a password
+    renewed_tls: Callable[[], TlsConfig] | None = None
 
     def __post_init__(self) -> None:
         for what, url in (("the URL of the API server", self.host), ("proxy", self.proxy)):
@@ -86,6 +88,10 @@ class Config:
                 raise ConfigError(f"{what} must be http://… or https://…, not {redacted(url)!r}")
         if not self.host:
             raise ConfigError("no URL of the API server: name one, or a kubeconfig that does")
+
+    def current_tls(self) -> TlsConfig:
+        """Return what new connections are to be verified and identified by."""
+        return self.tls if self.renewed_tls is None else self.renewed_tls()
 
 
 def load_in_cluster(

@@ -13,7 +13,13 @@ from .config import redacted
 FOREIGN: Final = (aiohttp.ClientError, OSError, ssl.SSLError)
 """Everything that a request can raise; time-outs are OSErrors."""
 
+
+class NotConnected(OSError):
+    """A connection of our own could not be made; the cause says why."""
+
+
 _NEVER_SENT: Final = (
+    NotConnected,
     aiohttp.ClientConnectorError,  # refused, unknown name, TLS handshake
     aiohttp.ClientConnectorCertificateError,
     aiohttp.ConnectionTimeoutError,
@@ -26,7 +32,7 @@ def translate(error: Exception, what: str) -> TransportError:
     """Return our error for a foreign one; ``what`` names the request, such as ``GET /api/v1``."""
     text = " ".join(str(error).split())[:ERROR_TEXT_LIMIT]
     detail = redacted(text) or type(error).__name__
-    if isinstance(error, aiohttp.ClientConnectorCertificateError | ssl.SSLCertVerificationError):
+    if is_untrusted(error):
         return ConnectionRefused(
             f"{what}: the certificate of the API server is not trusted: {detail}; check the "
             "certificate authority and the server name of the configuration"
@@ -36,6 +42,12 @@ def translate(error: Exception, what: str) -> TransportError:
     if isinstance(error, TimeoutError):
         return TransportError(f"{what}: no answer in time: {detail}")
     return TransportError(f"{what}: the connection broke: {detail}")
+
+
+def is_untrusted(error: Exception) -> bool:
+    """Whether the certificate of the server was refused; nothing was sent then."""
+    kinds = aiohttp.ClientConnectorCertificateError | ssl.SSLCertVerificationError
+    return isinstance(error, kinds) or isinstance(error.__cause__, kinds)
 
 
 def is_reset(error: Exception) -> bool:

@@ -7,6 +7,7 @@ keepalive it would wait for ever, and the cache behind it would be silently stal
 from __future__ import annotations
 
 import socket
+from asyncio.trsock import TransportSocket
 from typing import Any, Final
 
 KEEPALIVE_IDLE: Final = 30
@@ -28,8 +29,13 @@ def keepalive_socket(address: tuple[Any, ...]) -> socket.socket:
     """Return a new socket for an address of ``getaddrinfo``, with keepalive on."""
     family, kind, protocol = address[:3]
     made = socket.socket(family, kind, protocol)
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    keep_alive(made)
+    return made
+
+
+def keep_alive(sock: socket.socket | TransportSocket) -> None:
+    """Have a socket find out that its other side is gone."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for name, value in _OPTIONS:
         if hasattr(socket, name):
-            made.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
-    return made
+            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)

@@ -1,28 +1,38 @@
-"""HTTP to a real API server, over aiohttp.
+"""HTTP to a real API server.
 
-Watches and requests have connections of their own: a process holds a watch for each kind, and a
-pool that both share would run dry. Watches are read as lines by our own framing, without
-compression (it delays events), and a silent one is given up.
+Requests go over aiohttp. Watches have connections of their own, are read without compression (it
+delays events) and are given up when they fall silent. They are read in place (:mod:`.direct`);
+what that reader cannot do, such as a proxy on the way, aiohttp does too, with our own framing.
 """
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import logging
+import ssl
 import weakref
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeVar
 
 import aiohttp
 from yarl import URL
 
-from ..errors import TransportError
+from ..errors import TransportError, Unauthorized
 from ..protocols import Response
 from ..types import Headers, Query
 from .config import Config
+from .direct import connect, get_request
 from .framing import LineFramer
-from .http_errors import FOREIGN, is_reset, translate
-from .sockets import keepalive_socket
+from .http_errors import FOREIGN, is_reset, is_untrusted, translate
+from .httphead import Unsupported
+from .linestream import LineStream
+from .sessions import READ_SIZE, SessionPool
 from .status import api_error
+from .tlscontext import TlsContexts
+
+logger = logging.getLogger(__name__)
 
 CONNECT_SECONDS: Final = 10.0
 """To connect, TLS included: a server that takes longer is as good as down."""
@@ -31,10 +41,12 @@ REQUEST_SECONDS: Final = 75.0
 SILENCE_SECONDS: Final = 90.0
 """For a watch without a byte: the API server sends a bookmark every minute."""
 REQUEST_CONNECTIONS: Final = 100
-READ_SIZE: Final = 127 * 1024
-"""Bytes a read of a watch: blocks from 128 KiB on come from mmap and cost page faults each time."""
 ERROR_BODY_LIMIT: Final = 64 * 1024
 """Bytes of an error's body that are read: a Status is small, whatever else comes is cut."""
+BODY_LIMIT: Final = 1024 * 1024 * 1024
+"""Bytes of an answer: a page of 500 objects as large as etcd stores them is 750 MiB."""
+_JSON: Final = ("accept", "application/json")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,19 +64,41 @@ class AiohttpTransport:
     Nothing is opened before the first request, which must be made in the event loop that all
     others will be made in. A GET is repeated once where the connection broke before the answer; a
     write never is, because it may have been carried out. Both are repeated once after a 401 if
-    there is a new token by then.
+    there is a new token or client certificate by then, and where the server's certificate is not
+    trusted if there is a new authority.
+
+    With ``in_place`` False the library reads the watches, too.
     """
 
     def __init__(
-        self, config: Config, *, timeouts: Timeouts | None = None, user_agent: str = "hybridpg"
+        self,
+        config: Config,
+        *,
+        timeouts: Timeouts | None = None,
+        user_agent: str = "hybridpg",
+        in_place: bool = True,
     ) -> None:
         self._config = config
         self._timeouts = timeouts or Timeouts()
         self._user_agent = user_agent  # one that looks like a browser gets indented JSON
-        self._requests: aiohttp.ClientSession | None = None
-        self._watches: aiohttp.ClientSession | None = None
-        # Answers that are being read: closing a connection does not wake their readers.
-        self._answers: weakref.WeakSet[aiohttp.ClientResponse] = weakref.WeakSet()
+        self._in_place = in_place and not config.proxy
+        encrypted = URL(config.host).scheme == "https"
+        self._contexts = TlsContexts(config.current_tls) if encrypted else None
+        self._requests = SessionPool(
+            timeout=aiohttp.ClientTimeout(
+                total=self._timeouts.request, sock_connect=self._timeouts.connect
+            ),
+            limit=REQUEST_CONNECTIONS,
+            user_agent=user_agent,
+        )
+        self._watches = SessionPool(
+            timeout=aiohttp.ClientTimeout(
+                total=None, sock_connect=self._timeouts.connect, sock_read=self._timeouts.silence
+            ),
+            limit=0,
+            user_agent=user_agent,
+        )
+        self._streams: weakref.WeakSet[LineStream] = weakref.WeakSet()
         self._closed = False
 
     @property
@@ -82,12 +116,11 @@ class AiohttpTransport:
         body: bytes | None = None,
     ) -> Response:
         """Send one request and read the whole answer; an error status is an answer."""
-        authorization = await self._config.auth.header()
         exchange = _Exchange(method, path, query, headers, body)
-        response = await self._exchange(exchange, authorization)
-        if response.status == 401 and await self._config.auth.rejected(authorization):
-            response = await self._exchange(exchange, await self._config.auth.header())
-        return response
+        try:
+            return await self._logged_in(functools.partial(self._exchange, exchange))
+        except FOREIGN as error:
+            raise translate(error, str(exchange)) from error
 
     async def stream(
         self, path: str, *, query: Query = (), headers: Headers = ()
@@ -101,106 +134,154 @@ class AiohttpTransport:
         """
         exchange = _Exchange("GET", path, query, _accepting(headers), None)
         try:
-            response = await self._listen(exchange)
-            try:
-                if response.status != 200:
-                    raise api_error(response.status, _headers(response), await _capped(response))
-                async for lines in _lines(response, str(exchange)):
+            if (opened := await self._open_in_place(exchange)) is not None:
+                try:
+                    while lines := await opened.read():
+                        yield lines
+                finally:
+                    opened.close()
+                return
+            async with contextlib.aclosing(self._library_lines(exchange)) as batches:
+                async for lines in batches:
                     yield lines
-            finally:
-                response.close()  # not released: nobody reads what may still come
         except FOREIGN as error:
             raise translate(error, str(exchange)) from error
 
     async def close(self) -> None:
         """Close all connections; requests and streams under way fail, and so do further ones."""
         self._closed = True
-        for answer in list(self._answers):
-            answer.close()
-        for session in (self._requests, self._watches):
-            if session is not None:
-                await session.close()
+        for stream in list(self._streams):
+            stream.close()
+        for pool in (self._requests, self._watches):
+            await pool.close()
 
-    async def _exchange(self, exchange: _Exchange, authorization: str) -> Response:
+    # --- credentials -----------------------------------------------------------------------------
+
+    async def _logged_in(self, send: Callable[[_Login], Awaitable[T]]) -> T:
+        """Send once, and a second time if that was refused with credentials that are renewed."""
+        login = await self._login()
         try:
-            try:
-                return await self._once(exchange, authorization)
-            except FOREIGN as error:
-                if exchange.method != "GET" or not is_reset(error):
-                    raise
-                return await self._once(exchange, authorization)
+            answer = await send(login)
+        except Unauthorized:
+            if not await self._rejected(login):
+                raise
+        except FOREIGN as error:  # not trusted: nothing was sent
+            if not is_untrusted(error) or not self._replaced(login):
+                raise
+        else:
+            refused = isinstance(answer, Response) and answer.status == 401
+            if not refused or not await self._rejected(login):
+                return answer
+        return await send(await self._login())
+
+    async def _login(self) -> _Login:
+        if self._closed:
+            raise TransportError("the transport is closed")
+        authorization = await self._config.auth.header()  # this may renew the certificate, too
+        context = None if self._contexts is None else self._contexts.current()
+        return _Login(authorization, context)
+
+    async def _rejected(self, login: _Login) -> bool:
+        renewed = await self._config.auth.rejected(login.authorization)
+        with_certificate = bool(self._config.current_tls().certificate_file)
+        return (with_certificate and self._replaced(login)) or renewed
+
+    def _replaced(self, login: _Login) -> bool:
+        return self._contexts is not None and self._contexts.replaced(login.context)
+
+    # --- requests --------------------------------------------------------------------------------
+
+    async def _exchange(self, exchange: _Exchange, login: _Login) -> Response:
+        try:
+            return await self._once(exchange, login)
         except FOREIGN as error:
-            raise translate(error, str(exchange)) from error
+            if exchange.method != "GET" or not is_reset(error):
+                raise
+            return await self._once(exchange, login)
 
-    async def _once(self, exchange: _Exchange, authorization: str) -> Response:
-        if self._requests is None:
-            total = aiohttp.ClientTimeout(
-                total=self._timeouts.request, sock_connect=self._timeouts.connect
-            )
-            self._requests = self._session(total, limit=REQUEST_CONNECTIONS)
-        async with await self._send(self._requests, exchange, authorization, "gzip") as response:
-            failed = response.status >= 400
-            body = await (_capped(response) if failed else response.read())
-            return Response(response.status, _headers(response), body)
-
-    async def _listen(self, exchange: _Exchange) -> aiohttp.ClientResponse:
-        if self._watches is None:
-            silence = aiohttp.ClientTimeout(
-                total=None, sock_connect=self._timeouts.connect, sock_read=self._timeouts.silence
-            )
-            self._watches = self._session(silence, limit=0)
-        authorization = await self._config.auth.header()
-        response = await self._send(self._watches, exchange, authorization, "identity")
-        if response.status == 401 and await self._config.auth.rejected(authorization):
-            response.close()
-            authorization = await self._config.auth.header()
-            response = await self._send(self._watches, exchange, authorization, "identity")
-        return response
+    async def _once(self, exchange: _Exchange, login: _Login) -> Response:
+        async with self._requests.session(login.context) as session:
+            response = await self._send(session, exchange, login, "gzip")
+            self._requests.under_way(response)
+            async with response:
+                body = await _body(response, str(exchange))
+                return Response(response.status, _headers(response), body)
 
     async def _send(
-        self,
-        session: aiohttp.ClientSession,
-        exchange: _Exchange,
-        authorization: str,
-        encoding: str,
+        self, session: aiohttp.ClientSession, exchange: _Exchange, login: _Login, encoding: str
     ) -> aiohttp.ClientResponse:
-        if self._closed:
-            raise TransportError(f"{exchange}: the transport is closed")
-        headers = [*exchange.headers, ("accept-encoding", encoding)]
-        if authorization:
-            headers.append(("authorization", authorization))
-        url = URL(self._config.host + exchange.path, encoded=True)
-        answer = await session.request(
+        return await session.request(
             exchange.method,
-            url.with_query(list(exchange.query)) if exchange.query else url,
-            headers=headers,
+            self._url(exchange),
+            headers=login.headers(exchange, encoding),
             data=exchange.body,
             server_hostname=self._config.tls.server_name or None,
             proxy=self._config.proxy or None,
             allow_redirects=False,  # a token must not follow one
         )
-        self._answers.add(answer)
-        return answer
 
-    def _session(self, timeout: aiohttp.ClientTimeout, *, limit: int) -> aiohttp.ClientSession:
-        if self._closed:  # one that is made now would never be closed
-            raise TransportError("the transport is closed")
-        encrypted = URL(self._config.host).scheme == "https"
-        session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                limit=limit,
-                ssl=self._config.tls.context() if encrypted else True,
-                socket_factory=keepalive_socket,
-            ),
-            timeout=timeout,
-            headers={"user-agent": self._user_agent},
-            cookie_jar=aiohttp.DummyCookieJar(),
-            read_bufsize=READ_SIZE,
+    def _url(self, exchange: _Exchange) -> URL:
+        url = URL(self._config.host + exchange.path, encoded=True)
+        return url.with_query(list(exchange.query)) if exchange.query else url
+
+    # --- streams ---------------------------------------------------------------------------------
+
+    async def _open_in_place(self, exchange: _Exchange) -> LineStream | None:
+        if not self._in_place:
+            return None
+        try:
+            return await self._logged_in(functools.partial(self._listen, exchange))
+        except Unsupported as reason:
+            logger.info("watches are read by the HTTP library from here on: %s", reason)
+            self._in_place = False
+            return None
+
+    async def _listen(self, exchange: _Exchange, login: _Login) -> LineStream:
+        url = self._url(exchange)
+        agent = ("user-agent", self._user_agent)
+        request = get_request(url, [agent, *login.headers(exchange, "identity")])
+        stream = await connect(
+            url,
+            str(exchange),
+            context=login.context,
+            server_name=self._config.tls.server_name,
+            within=self._timeouts.connect,
+            silence=self._timeouts.silence,
         )
-        # The library would repeat PUT and DELETE on a broken connection by itself; it has no
-        # public switch, so a test with a real socket holds it to this.
-        session._retry_connection = False
-        return session
+        self._streams.add(stream)
+        try:
+            stream.send(request)
+            head = await stream.head()
+            if head.status != 200:
+                body = await stream.read_body(ERROR_BODY_LIMIT)
+                raise api_error(head.status, head.headers, body)
+        except BaseException:
+            stream.close()
+            raise
+        return stream
+
+    async def _library_lines(self, exchange: _Exchange) -> AsyncGenerator[list[bytes]]:
+        async with contextlib.AsyncExitStack() as stack:
+            listen = functools.partial(self._listen_by_library, exchange, stack)
+            response = await self._logged_in(listen)
+            framer = LineFramer()
+            async for chunk in response.content.iter_chunked(READ_SIZE):
+                if lines := framer.feed(chunk):
+                    yield lines
+            if framer.pending:
+                raise TransportError(f"{exchange}: the stream ended in the middle of a line")
+
+    async def _listen_by_library(
+        self, exchange: _Exchange, stack: contextlib.AsyncExitStack, login: _Login
+    ) -> aiohttp.ClientResponse:
+        session = await stack.enter_async_context(self._watches.session(login.context))
+        response = await self._send(session, exchange, login, "identity")
+        self._watches.under_way(response)
+        stack.callback(response.close)  # not released: nobody reads what may still come
+        if response.status != 200:
+            body = await _capped(response)
+            raise api_error(response.status, _headers(response), body)
+        return response
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,19 +296,36 @@ class _Exchange:
         return f"{self.method} {self.path}"
 
 
+@dataclass(frozen=True, slots=True)
+class _Login:
+    """What one request proves our identity with, and the server's to us."""
+
+    authorization: str = field(repr=False)
+    context: ssl.SSLContext | None
+
+    def headers(self, exchange: _Exchange, encoding: str) -> Headers:
+        headers = [*exchange.headers, ("accept-encoding", encoding)]
+        return [*headers, ("authorization", self.authorization)] if self.authorization else headers
+
+
 def _accepting(headers: Headers) -> Headers:
     if any(name.lower() == "accept" for name, _ in headers):
         return headers
-    return (("accept", "application/json"), *headers)
+    return (_JSON, *headers)
 
 
-async def _lines(response: aiohttp.ClientResponse, what: str) -> AsyncIterator[list[bytes]]:
-    framer = LineFramer()
-    async for chunk in response.content.iter_chunked(READ_SIZE):
-        if lines := framer.feed(chunk):
-            yield lines
-    if framer.pending:
-        raise TransportError(f"{what}: the stream ended in the middle of a line")
+async def _body(response: aiohttp.ClientResponse, what: str) -> bytes:
+    if response.status >= 400:
+        return await _capped(response)
+    blocks: list[bytes] = []
+    size = 0
+    async for block in response.content.iter_any():
+        blocks.append(block)
+        size += len(block)
+        if size > BODY_LIMIT:
+            response.close()
+            raise TransportError(f"{what}: the answer has more than {BODY_LIMIT} bytes")
+    return b"".join(blocks)
 
 
 async def _capped(response: aiohttp.ClientResponse) -> bytes:

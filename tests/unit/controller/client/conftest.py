@@ -32,15 +32,21 @@ async def serve() -> AsyncIterator[Callable[[Script], Awaitable[str]]]:
         await server.stop()
 
 
-@pytest.fixture
-async def connect() -> AsyncIterator[Connect]:
+@pytest.fixture(params=["in-place", "library"])
+async def connect(request: pytest.FixtureRequest) -> AsyncIterator[Connect]:
+    """Makes transports; each test runs with both ways of reading watches."""
     transports: list[AiohttpTransport] = []
 
     def make(host: str, **options: object) -> AiohttpTransport:
         timeouts = options.pop("timeouts", None) or Timeouts(connect=5, request=5, silence=5)
         options.setdefault("auth", StaticAuth())
         config = Config(host=host, **options)  # type: ignore[arg-type]  # the test's own
-        transports.append(AiohttpTransport(config, timeouts=timeouts))  # type: ignore[arg-type]
+        transport = AiohttpTransport(
+            config,
+            timeouts=timeouts,  # type: ignore[arg-type]
+            in_place=request.param == "in-place",
+        )
+        transports.append(transport)
         return transports[-1]
 
     yield make

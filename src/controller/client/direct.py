@@ -1,0 +1,69 @@
+"""Opens the connections of watches that are read in place."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from typing import Final
+
+from yarl import URL
+
+from ..types import Headers
+from .http_errors import NotConnected
+from .linestream import LineStream
+from .linetls import TlsLineStream
+
+NEXT_ADDRESS_SECONDS: Final = 0.25
+"""After which a second address of a host is tried beside the first, as RFC 8305 advises."""
+
+
+async def connect(
+    url: URL,
+    what: str,
+    *,
+    context: ssl.SSLContext | None,
+    server_name: str,
+    within: float,
+    silence: float,
+) -> LineStream:
+    """Return a connection to the host of a URL, over TLS where there is a context.
+
+    ``what`` names the request in errors. ``server_name`` is the name in the certificate where
+    that is not the host; ``within`` are the seconds for connecting and the handshake, and
+    ``silence`` those after which the stream is given up.
+
+    Errors: :class:`~.http_errors.NotConnected`: nothing was sent.
+    """
+    host = url.raw_host or ""
+
+    def protocol() -> LineStream:
+        if context is None:
+            return LineStream(what, silence)
+        return TlsLineStream(what, silence, context, server_name or host.rstrip("."))
+
+    try:
+        async with asyncio.timeout(within):
+            _, stream = await asyncio.get_running_loop().create_connection(
+                protocol, host, url.port or 0, happy_eyeballs_delay=NEXT_ADDRESS_SECONDS
+            )
+            try:
+                await stream.opened()
+            except BaseException:
+                stream.close()
+                raise
+    except (OSError, UnicodeError) as error:  # the latter of a name that cannot be one
+        raise NotConnected(str(error) or type(error).__name__) from error
+    return stream
+
+
+def get_request(url: URL, headers: Headers) -> bytes:
+    """Return the bytes of a GET; the connection is used for nothing else.
+
+    Errors: ``ValueError`` for a header that would end the line.
+    """
+    lines = [f"GET {url.raw_path_qs} HTTP/1.1", f"host: {url.host_port_subcomponent}"]
+    for name, value in headers:
+        if any(forbidden in name + value for forbidden in "\r\n\0"):
+            raise ValueError(f"the header {name!r} holds a line break")
+        lines.append(f"{name}: {value}")
+    return "\r\n".join([*lines, "", ""]).encode()
