@@ -151,9 +151,9 @@ def failure(code: int, reason: str = "", *, retry_after: int | None = None) -> R
     return Response(code, headers, json.dumps(status(code, reason)).encode())
 
 
-def refused(code: int, reason: str = "", **options: Any) -> ApiError:
+def refused(code: int, reason: str = "", message: str = "no", **options: Any) -> ApiError:
     """What a transport raises where the server refuses a stream."""
-    return api_error_from_status(status(code, reason), status=code, **options)
+    return api_error_from_status(status(code, reason, message), status=code, **options)
 
 
 def line(type_: str, body: dict[str, Any]) -> bytes:
