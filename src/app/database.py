@@ -16,22 +16,18 @@ from ..backends import (
     Credentials,
     DatabaseRef,
     DatabaseState,
-    DesiredDatabase,
     Observed,
     Password,
     Pending,
     Policy,
-    Present,
     Refused,
     Rejected,
 )
 from ..controller import ObjectKey, ReadStore, Resource, Result
 from ..crds import DatabaseSpec, set_fields
-from .adoption import check_takeover
 from .connection_keys import connection_keys, endpoint_keys, pending_keys
 from .credentials import PasswordTarget
 from .database_deletion import delete_database
-from .extensions import allowed_extensions
 from .failures import joined, refuses_extensions
 from .kinds import DATABASES
 from .reasons import Condition, Reason
@@ -44,6 +40,7 @@ from .secrets import CredentialsSecret
 from .spec import fields_not_in, parse_spec
 from .status import StatusDraft
 from .subject import Subject
+from .targets import look_at_database
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,12 +100,10 @@ class DatabaseReconciler(ObjectReconciler):
         if server is None:
             return Result()  # the server's own progress wakes its databases
         database = await self._bind(draft, spec, server)
-        observed = await database.backend.observe_database(database.ref)
-        if database.ref.adopt and isinstance(observed, Present):
-            ref, found = database.ref, observed.state.owner
-            check_takeover(self.runtime.databases, ref.owner, found, ref.external_name)
-        desired = DesiredDatabase(spec, allowed_extensions(self.runtime, draft.subject, spec))
-        database.backend.plan_database(database.ref, desired, observed)  # a conflict ends here
+        # a conflict ends here
+        observed, desired, _ = await look_at_database(
+            self.runtime, draft.subject, spec, database.backend, database.ref
+        )
         secret = await self._secret(database)
         observed = await self._ensure_role(database, secret, observed)
         plan = database.backend.plan_database(database.ref, desired, observed)

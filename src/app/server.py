@@ -6,12 +6,11 @@ observe → plan → apply, then the login and the Secret that publishes it, the
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 from ..backends import (
     Absent,
-    AdminLogin,
     Backend,
     Change,
     Credentials,
@@ -29,11 +28,9 @@ from ..backends import (
 )
 from ..controller import ObjectKey, ReadStore, Resource, Result
 from ..crds import CredentialRotation, ServerSpec, set_fields
-from .adoption import check_takeover
 from .connection_keys import connection_keys, endpoint_keys, pending_keys
 from .credentials import PasswordTarget
 from .kinds import SECRET_STATE, SERVERS
-from .quota import check_server_quota
 from .reasons import Condition, Reason
 from .reconciler import ObjectReconciler
 from .references import ADMIN_DATABASE, server_ref
@@ -45,6 +42,13 @@ from .server_deletion import databases_of, delete_server, is_ours
 from .spec import fields_not_in, parse_spec
 from .status import StatusDraft
 from .subject import Subject
+from .targets import (
+    ServerTarget,
+    look_at_server,
+    newest_password,
+    server_target,
+    with_admin,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +135,7 @@ class ServerReconciler(ObjectReconciler):
         endpoint = await backend.endpoint(ref, observed.state)
         if endpoint.admin is None and secret is None:
             return None  # nobody can log in any more; the databases say that they wait
-        full = _with_admin(endpoint, observed.state.admin_username, secret)
+        full = with_admin(endpoint, observed.state.admin_username, secret)
         entry = ServerEntry(ref, backend.name, full)
         self.runtime.directory.publish(draft.subject.key, entry)
         return None
@@ -151,12 +155,9 @@ class ServerReconciler(ObjectReconciler):
         spec = parse_spec(ServerSpec, draft.subject)
         if await self.finalizer_added(draft):
             return Result()
-        server = await self._bind(draft, spec)
-        observed = await server.backend.observe_server(server.ref)
-        if server.ref.adopt and isinstance(observed, Present):
-            ref, found = server.ref, observed.state.owner
-            check_takeover(self.runtime.servers, ref.owner, found, ref.external_name)
-        plan = server.backend.plan_server(server.ref, spec, observed)
+        target = server_target(self.runtime, draft, spec)
+        server = await self._bind(draft, spec, target)
+        observed, plan = await look_at_server(self.runtime, target, spec)
         changes = tuple(change for change in plan if not isinstance(change, Refused))
         secret = await self._secret(server, observed)
         draft.set("pendingChanges", None)
@@ -170,18 +171,13 @@ class ServerReconciler(ObjectReconciler):
             return self._not_answering(server, observed)
         return await self._publish(server, secret, observed.state)
 
-    async def _bind(self, draft: StatusDraft, spec: ServerSpec) -> _Server:
-        """Choose backend and external name once, and record both before the first call."""
-        name = draft.get("backend")
-        if not name:
-            name = self.runtime.backends.choose(draft.subject.namespace, spec.backend)
-            check_server_quota(self.runtime, draft.subject, spec)
-        backend = self.runtime.backends.get(name)
-        ref = server_ref(draft, backend, self.runtime.cluster_id)
-        if (draft.get("backend"), draft.get("externalName")) != (name, ref.external_name):
-            draft.set("backend", name)
+    async def _bind(self, draft: StatusDraft, spec: ServerSpec, target: ServerTarget) -> _Server:
+        """Record backend and external name before the first call, once."""
+        backend, ref = target.backend, target.ref
+        if not target.recorded(draft):
+            draft.set("backend", backend.name)
             draft.set("externalName", ref.external_name)
-            draft.progressing(Reason.CREATING, f"bound to backend {name}")
+            draft.progressing(Reason.CREATING, f"bound to backend {backend.name}")
             await draft.write(self.runtime.client)
         return _Server(draft, spec, backend, ref)
 
@@ -216,7 +212,7 @@ class ServerReconciler(ObjectReconciler):
         answers = isinstance(observed, Present) and observed.state.ready
         usable = answers and draft.met(Condition.READY)
         reason = Reason.UPDATING if usable else _down(draft)
-        admin = Credentials(_admin_username(server.backend, observed), _password(secret))
+        admin = Credentials(_admin_username(server.backend, observed), newest_password(secret))
         outcome = await server.backend.create_or_update_server(server.ref, changes, admin)
         if isinstance(outcome, Pending):
             draft.set("pendingChanges", messages)
@@ -283,7 +279,7 @@ class ServerReconciler(ObjectReconciler):
         else:
             secret = await self._publish_endpoint(server, secret, endpoint)
         await self._rotation.renamed(draft, secret.name)
-        full = _with_admin(endpoint, state.admin_username, secret)
+        full = with_admin(endpoint, state.admin_username, secret)
         entry = ServerEntry(server.ref, server.backend.name, full)
         self.runtime.directory.publish(draft.subject.key, entry)
         draft.set("endpoint", {"host": endpoint.host, "port": endpoint.port})
@@ -342,13 +338,6 @@ def _admin_username(backend: Backend, observed: Observed[ServerState]) -> str:
     return (state.admin_username if state else "") or backend.capabilities.admin_username
 
 
-def _password(secret: CredentialsSecret | None) -> Password:
-    """Return the newest password; empty where the backend is not given one."""
-    if secret is None:
-        return Password("")
-    return secret.next_password or secret.password or Password("")
-
-
 def _required(secret: CredentialsSecret | None) -> CredentialsSecret:
     if secret is None:
         raise AssertionError("a backend that publishes its admin has a Secret by now")
@@ -358,13 +347,6 @@ def _required(secret: CredentialsSecret | None) -> CredentialsSecret:
 def _down(draft: StatusDraft) -> Reason:
     """Return why a server that does not answer is not Ready."""
     return Reason.CREATING if draft.get("endpoint") is None else Reason.UNREACHABLE
-
-
-def _with_admin(endpoint: Endpoint, username: str, secret: CredentialsSecret | None) -> Endpoint:
-    """Return the endpoint with a way in for the databases: the backend's own, else the Secret's."""
-    if endpoint.admin is not None:
-        return endpoint
-    return replace(endpoint, admin=AdminLogin(username, password=_password(secret)))
 
 
 def _problem_text(field: str, message: str, fallback: str) -> str:
