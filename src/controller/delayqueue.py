@@ -1,4 +1,7 @@
-"""Hands keys to a sink after a delay; of several delays of one key the earliest counts."""
+"""Hands keys to a sink after a delay; of several delays of one key the earliest counts.
+
+A key has a priority, which is handed over with it: of several, the highest.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,8 @@ import heapq
 import math
 from collections.abc import Callable, Hashable
 from typing import Final, Generic, TypeVar
+
+from .workqueue import NORMAL
 
 K = TypeVar("K", bound=Hashable)
 
@@ -21,12 +26,16 @@ class DelayQueue(Generic[K]):
     cancelled more often than they fire.
     """
 
-    def __init__(self, sink: Callable[[K], None]) -> None:
+    def __init__(self, sink: Callable[[K, int], None]) -> None:
+        # how many delays were asked for
+        self.retries = 0
         self._sink = sink
         # the due time of every waiting key
         self._due: dict[K, float] = {}
         # holds (due, seq, key) for every entry of _due, besides entries that were brought forward
         self._heap: list[tuple[float, int, K]] = []
+        # the priority of every waiting key
+        self._priorities: dict[K, int] = {}
         # breaks ties, so that keys are never compared
         self._seq = 0
         # set exactly while _due is not empty; fires at the earliest due time or before
@@ -37,14 +46,19 @@ class DelayQueue(Generic[K]):
         """Return how many keys wait."""
         return len(self._due)
 
-    def add_after(self, key: K, delay: float) -> None:
+    def add_after(self, key: K, delay: float, priority: int = NORMAL) -> None:
         """Hand the key over after ``delay`` seconds; at once where that is not above 0."""
         if self._closed:
             return
-        if math.isnan(delay) or delay <= 0:
-            self._sink(key)
+        at_once = math.isnan(delay) or delay <= 0
+        self.retries += 1
+        if at_once:
+            self._sink(key, priority)
             return
         due = asyncio.get_running_loop().time() + delay
+        if due == math.inf:
+            return
+        self._priorities[key] = max(priority, self._priorities.get(key, priority))
         if due >= self._due.get(key, math.inf):
             return
         self._due[key] = due
@@ -59,6 +73,7 @@ class DelayQueue(Generic[K]):
         """Forget all waiting keys and ignore further ones."""
         self._closed = True
         self._due.clear()
+        self._priorities.clear()
         self._heap.clear()
         if self._timer is not None:
             self._timer.cancel()
@@ -80,7 +95,7 @@ class DelayQueue(Generic[K]):
             due, _, key = heapq.heappop(heap)
             if self._due.get(key) == due:
                 del self._due[key]
-                self._sink(key)
+                self._sink(key, self._priorities.pop(key))
         if heap and self._timer is None:
             self._arm()
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import operator
 import secrets
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -22,8 +23,9 @@ from .predicates import Event, Predicate
 from .protocols import RateLimiter
 from .ratelimit import ExponentialLimiter
 from .reconcile import Reconcile, Request, Result
+from .runstats import ControllerStats
 from .types import KubeObject, ObjectKey
-from .workqueue import WorkQueue
+from .workqueue import LOW, NORMAL, WorkQueue
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +36,19 @@ SLICE_SECONDS: Final = 0.002
 SLICE_RUNS: Final = 64
 """After so long or so many runs a worker lets others have the event loop: a run that waits for
 nothing never does so by itself, and ten workers with a full queue must not stop the watches."""
+
+BUGS: Final = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    NameError,
+    NotImplementedError,
+    RecursionError,
+    TypeError,
+    asyncio.CancelledError,
+)
+"""What only a bug of a reconcile function raises: other languages would call it a panic."""
 
 Scope = Callable[[Request], AbstractContextManager[object]]
 """Entered around each run of a reconcile function: binds log context, opens a span."""
@@ -57,15 +72,23 @@ class Controller:
         sync_timeout: float = SYNC_SECONDS,
         scope: Scope | None = None,
     ) -> None:
+        if workers < 1:
+            raise ValueError(f"controller {name}: {workers} workers do nothing, give it 1 or more")
+        if reconcile_timeout is not None and not reconcile_timeout > 0:
+            raise ValueError(
+                f"controller {name}: in {reconcile_timeout} s nothing can be reconciled, "
+                "give it more or None"
+            )
         self.name = name
+        self.workers = workers
+        self.stats = ControllerStats()
         self._reconcile = reconcile
-        self._workers = workers
         self._timeout = reconcile_timeout
         self._limiter = limiter if limiter is not None else ExponentialLimiter[ObjectKey]()
         self._sync_timeout = sync_timeout
         self._scope = scope
         self._call = reconcile if reconcile_timeout is None else self._within_timeout
-        self._queue: WorkQueue[ObjectKey] = WorkQueue()
+        self._queue: WorkQueue[ObjectKey] = WorkQueue(name)
         self._delays: DelayQueue[ObjectKey] = DelayQueue(self._queue.add)
         self._informers: list[Informer] = []
         self._sources: list[_Source] = []
@@ -76,6 +99,16 @@ class Controller:
         # reconcile ids are unique in the logs of all processes, and cheap
         self._run_prefix = secrets.token_hex(4)
         self._runs = itertools.count(1)
+
+    @property
+    def queue(self) -> WorkQueue[ObjectKey]:
+        """The keys that wait for a worker; to look at, not to take from."""
+        return self._queue
+
+    @property
+    def retries(self) -> int:
+        """How many keys were to come again later: after failures, and because they asked to."""
+        return self._delays.retries
 
     def watch(
         self,
@@ -89,20 +122,21 @@ class Controller:
 
         Workers start when the informer is synced. Handler and predicate may read
         the stores of all informers of the manager: events that come too early for that are mapped
-        again before the start.
+        again before the start. What was there before, and what a resync repeats, has a lower
+        priority than what happens.
         """
         source = _Source(self._queue.add, handler, predicate)
         self._informers.append(informer)
         self._sources.append(source)
         informer.add_handler(source, resync=resync)
 
-    def enqueue(self, key: ObjectKey) -> None:
+    def enqueue(self, key: ObjectKey, priority: int = NORMAL) -> None:
         """Look at a key as soon as a worker is free."""
-        self._queue.add(key)
+        self._queue.add(key, priority)
 
-    def enqueue_after(self, key: ObjectKey, delay: float) -> None:
+    def enqueue_after(self, key: ObjectKey, delay: float, priority: int = NORMAL) -> None:
         """Look at a key after ``delay`` seconds; of several delays the earliest counts."""
-        self._delays.add_after(key, delay)
+        self._delays.add_after(key, delay, priority)
 
     async def run(self) -> None:
         """Wait for the sources, then work until :meth:`stop` or cancellation."""
@@ -112,7 +146,7 @@ class Controller:
         async with asyncio.TaskGroup() as tasks:
             workers = [
                 tasks.create_task(self._work(), name=f"{self.name} worker {number}")
-                for number in range(self._workers)
+                for number in range(self.workers)
             ]
             try:
                 await asyncio.wait(workers)
@@ -143,23 +177,32 @@ class Controller:
     async def _work(self) -> None:
         time = asyncio.get_running_loop().time
         runs, until = 0, time() + SLICE_SECONDS
+        stats, queue = self.stats, self._queue
         while not self._ended:
             try:
-                key = await self._queue.get()
+                key = await queue.get()
             except QueueClosed:
                 return
+            stats.active += 1
+            begun = time()
             try:
                 await self._process(key)
             finally:
-                self._queue.done(key)
+                now = time()
+                stats.active -= 1
+                stats.durations.observe(now - begun)
+                queue.done(key, now)
             runs += 1
-            if runs == SLICE_RUNS or time() >= until:
+            if runs == SLICE_RUNS or now >= until:
                 await asyncio.sleep(0)
                 runs, until = 0, time() + SLICE_SECONDS
 
     async def _process(self, key: ObjectKey) -> None:
         request = Request(
-            key, f"{self._run_prefix}-{next(self._runs):x}", self._limiter.failures(key)
+            key,
+            f"{self._run_prefix}-{next(self._runs):x}",
+            self._limiter.failures(key),
+            self._queue.priority(key),
         )
         try:
             if self._scope is None:
@@ -172,8 +215,10 @@ class Controller:
 
     async def _attempt(self, request: Request) -> None:
         try:
-            self._succeeded(request.key, await self._call(request))
+            self._succeeded(request, await self._call(request))
         except TerminalError as error:
+            self.stats.errors += 1
+            self.stats.terminal += 1
             logger.error("%s of %s gives up until it changes: %s", self.name, request.key, error)
         except asyncio.CancelledError as error:
             if self._ended:
@@ -188,18 +233,26 @@ class Controller:
                 return await self._reconcile(request)
         except TimeoutError as error:
             if deadline.expired():
+                self.stats.timeouts += 1
                 raise ControllerError(f"reconcile took longer than {self._timeout} s") from error
             raise
 
-    def _succeeded(self, key: ObjectKey, result: Result | None) -> None:
+    def _succeeded(self, request: Request, result: Result | None) -> None:
         # a result that is none is a failure, and must not be forgotten with those before
         if result is not None and result.requeue_after is not None:
-            self._delays.add_after(key, result.requeue_after)
-        self._limiter.forget(key)
+            priority = request.priority if result.priority is None else result.priority
+            self._delays.add_after(request.key, result.requeue_after, operator.index(priority))
+            self.stats.requeues += 1
+        else:
+            self.stats.successes += 1
+        self._limiter.forget(request.key)
 
     def _failed(self, request: Request, error: BaseException) -> None:
+        self.stats.errors += 1
+        if isinstance(error, BUGS):
+            self.stats.panics += 1
         delay = self._limiter.when(request.key)
-        self._delays.add_after(request.key, delay)
+        self._delays.add_after(request.key, delay, request.priority)
         if isinstance(error, Conflict):
             # the ordinary way in which a cache that lags behind is noticed
             logger.info("%s of %s is repeated: %s", self.name, request.key, error)
@@ -219,7 +272,7 @@ class _Source:
     """The event handler of one ``watch`` call."""
 
     def __init__(
-        self, add: Callable[[ObjectKey], None], handler: Handler, predicate: Predicate | None
+        self, add: Callable[[ObjectKey, int], None], handler: Handler, predicate: Predicate | None
     ) -> None:
         self._add = add
         self._handler = handler
@@ -246,8 +299,9 @@ class _Source:
         try:
             if self._predicate is not None and not self._predicate(event):
                 return
+            priority = LOW if event.repeated else NORMAL
             for key in self._handler(event):
-                self._add(key)
+                self._add(key, priority)
         except NotSynced:
             if self._early is None:
                 raise

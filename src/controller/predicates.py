@@ -31,6 +31,14 @@ class Event(NamedTuple):
             raise ValueError("event without an object")
         return found
 
+    @property
+    def repeated(self) -> bool:
+        """Whether nothing has happened as far as is known: in the first list and in a resync."""
+        old, new = self.old, self.new
+        if old is None or new is None:
+            return self.initial
+        return old is new or old.resource_version == new.resource_version
+
 
 Predicate = Callable[[Event], bool]
 """Says whether an event is worth a look."""

@@ -23,7 +23,7 @@ class Sink:
         self.got: list[tuple[float, str]] = []
         self.delays: DelayQueue[str] = DelayQueue(self.take)
 
-    def take(self, key: str) -> None:
+    def take(self, key: str, priority: int) -> None:
         self.got.append((asyncio.get_running_loop().time(), key))
 
 
@@ -101,7 +101,7 @@ async def test_a_sink_may_add_again_from_within():
     got: list[float] = []
     loop = asyncio.get_running_loop()
 
-    def take(key: str) -> None:
+    def take(key: str, priority: int) -> None:
         got.append(loop.time())
         if len(got) < 3:
             delays.add_after(key, 1)
