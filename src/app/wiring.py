@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from ..backends import Backend, BackendContext, KubeApi, Unavailable, registry
+from collections.abc import Mapping
+
+from ..backends import Backend, BackendContext, BackendFactory, KubeApi, Unavailable, registry
 from ..controller import Client
 from .cluster_id import resolve_cluster_id
 from .config import Config, backend_options
@@ -11,8 +13,13 @@ from .kube import ClientKubeApi
 from .placement import Backends
 
 
-async def prepare_backends(config: Config, client: Client) -> Backends:
+async def prepare_backends(
+    config: Config, client: Client, *, factories: Mapping[str, BackendFactory] | None = None
+) -> Backends:
     """Make every backend that the configuration names.
+
+    ``factories`` are those of the program itself, by name; they are made from the section of that
+    name in the configuration, and go before what is installed.
 
     Raises:
         ConfigError: the cluster id cannot be had; without it nothing could be marked as ours.
@@ -20,14 +27,17 @@ async def prepare_backends(config: Config, client: Client) -> Backends:
     cluster_id = await resolve_cluster_id(config, client)
     kube = ClientKubeApi(client)
     names = {config.backend, *config.allowed_backends, *config.backends}
-    made = {name: _make(config, name, kube, cluster_id) for name in sorted(names)}
+    own = factories or {}
+    made = {name: _make(config, name, own.get(name), kube, cluster_id) for name in sorted(names)}
     return Backends(config, made, cluster_id)
 
 
-def _make(config: Config, name: str, kube: KubeApi, cluster_id: str) -> Backend | Unavailable:
+def _make(
+    config: Config, name: str, own: BackendFactory | None, kube: KubeApi, cluster_id: str
+) -> Backend | Unavailable:
     """Make one backend; a wrong option disables this one and leaves the others alone."""
     try:
-        factory = registry.factory(name)
+        factory = own or registry.factory(name)
         options = backend_options(config, name, factory.options)
         allowed = config.extensions.allowed
         return factory(
