@@ -58,7 +58,13 @@ class Stage:
     def config(self) -> dict[str, Any]:
         """Return the configuration of a controller that looks at this namespace alone."""
         local = {"path": str(self.path), "ports": self.site.ports}
-        controller = {"cluster_id": CLUSTER, "watch_namespaces": [self.namespace]}
+        # who takes over from a killed controller would wait for its lease: tests have no time
+        lease = {"enabled": False}
+        controller = {
+            "cluster_id": CLUSTER,
+            "watch_namespaces": [self.namespace],
+            "lease": lease,
+        }
         return {"backend": "local", "backends": {"local": local}, "controller": controller}
 
     def server(self, name: str, **spec: Any) -> JsonObject:

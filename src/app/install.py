@@ -3,7 +3,7 @@
 ::
 
     manager = Manager(client, scope=log_scope)
-    backends = await prepare_backends(config, client)
+    backends = await prepare_backends(config, manager.client)  # not client: no lease guards that
     install(manager, config, backends)
     await manager.run(stop)
 """

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, TypeVar
 
-from ..controller import Client, Manager, Transport
+from ..controller import Address, Client, LeaseConfig, Manager, Transport
 from .config import Config
 from .install import install, log_scope
 from .wiring import prepare_backends
@@ -22,23 +22,33 @@ async def run_operator(
     transport: Transport,
     stop: asyncio.Event,
     *,
+    lease: LeaseConfig | None = None,
+    health: Address | None = None,
     on_started: Callable[[], None] | None = None,
 ) -> None:
     """Run until ``stop`` is set; servers go on without us.
 
-    ``on_started`` is called once all caches are complete.
+    With a ``lease`` this is one of several replicas, of which one works. ``on_started`` is called
+    once all caches are complete, be it this one or not.
 
     Raises:
         ConfigError: the configuration cannot be used in this cluster.
         ManagerError: a task died; the process should end and be started again.
+        LeaseLost: another replica may work now; the process has to end.
     """
-    client = Client(transport)
-    backends = await _unless_stopped(stop, prepare_backends(config, client))
+    manager = Manager(
+        Client(transport),
+        name="hybridpg",
+        leader_election=lease,
+        health=health,
+        grace=GRACE_SECONDS,
+        scope=log_scope,
+    )
+    backends = await _unless_stopped(stop, prepare_backends(config, manager.client))
     if backends is None:
-        await client.close()
+        await manager.client.close()
         return
     try:
-        manager = Manager(client, name="hybridpg", grace=GRACE_SECONDS, scope=log_scope)
         install(manager, config, backends)
         await manager.run(stop, on_started=on_started)
     finally:

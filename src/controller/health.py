@@ -46,7 +46,7 @@ _Handler = Callable[[web.Request], Awaitable[web.Response]]
 
 
 class HealthServer:
-    """Serves the checks of one process; port 0 takes any that is free.
+    """Serves the checks of one process; port 0 takes any that is free, no host all addresses.
 
     ``live`` and ``ready`` are looked at for every request, ``metrics`` returns the whole page.
     """
@@ -89,7 +89,7 @@ class HealthServer:
         )
         await self._runner.setup()
         try:
-            await web.TCPSite(self._runner, self._host, self._port).start()
+            await web.TCPSite(self._runner, self._host or None, self._port).start()
         except OSError as error:
             await self.stop()
             raise ManagerError(

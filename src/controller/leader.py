@@ -181,6 +181,8 @@ class LeaderElector:
             await step()
         except LeaseLost:
             raise
+        except Conflict as error:
+            logger.debug("somebody else wrote lease %s: %s", self.config.key, error)
         except (ControllerError, TimeoutError) as error:
             trouble = _text(error)
             level = logging.DEBUG if trouble == self._trouble else logging.WARNING

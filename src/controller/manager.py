@@ -25,12 +25,13 @@ from .lease import LeaseConfig
 from .loop import SYNC_SECONDS, Controller, Scope
 from .protocols import EventSink, Now, RateLimiter, Runnable
 from .reconcile import Reconcile, Request, Result
+from .transforms import Transform
 from .types import ObjectKey, Resource
 
 GRACE_SECONDS: Final = 30.0
 """What runs in progress get to finish: the time that Kubernetes gives a pod."""
 
-_InformerKey = tuple[Resource, tuple[str, ...], str, str]
+_InformerKey = tuple[Resource, tuple[str, ...], str, str, Transform | None, bool]
 
 
 class Address(NamedTuple):
@@ -123,13 +124,16 @@ class Manager:
         namespaces: Sequence[str] = (),
         label_selector: str = "",
         field_selector: str = "",
+        transform: Transform | None = None,
+        metadata_only: bool = False,
     ) -> Informer:
         """Return the shared informer of a kind and selection; the same arguments share it.
 
         One that is asked for while the manager runs starts at once: ``wait_synced`` tells when
         it is complete.
         """
-        key = (resource, tuple(sorted(set(namespaces))), label_selector, field_selector)
+        scopes = tuple(sorted(set(namespaces)))
+        key = (resource, scopes, label_selector, field_selector, transform, metadata_only)
         informer = self._shared.get(key)
         if informer is not None:
             return informer
@@ -139,9 +143,11 @@ class Manager:
         informer = self._shared[key] = Informer(
             self.client,
             resource,
-            namespaces=key[1],
+            namespaces=scopes,
             label_selector=label_selector,
             field_selector=field_selector,
+            transform=transform,
+            metadata_only=metadata_only,
             now=self._now,
         )
         self._parts.informers.append(informer)

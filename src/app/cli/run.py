@@ -5,14 +5,21 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 import structlog
 
 from ... import __version__
-from ...controller import AiohttpTransport, load_default, load_kubeconfig, stop_on_signals
-from ..config import Config, load_config
+from ...controller import (
+    Address,
+    AiohttpTransport,
+    load_default,
+    load_kubeconfig,
+    stop_on_signals,
+)
+from ..config import Config, ControllerConfig, load_config
 from ..operator import run_operator
 from . import logs
 from .collector import pause_collections, resume_collections
@@ -21,13 +28,17 @@ from .options import ConfigFile, Kubeconfig, installed_options
 COLLECTIONS_PAUSED: Final = 60.0
 """Seconds at most: where the caches do not get complete, garbage must not pile up."""
 
+POD_HEALTH: Final = ":8080"
+"""Every address of the pod, and the port that the predecessor's probes ask."""
+
 _log = structlog.get_logger("hybridpg.app.cli.run")
 
 
 def run(config: ConfigFile = None, kubeconfig: Kubeconfig = None) -> None:
     """Run the controller until SIGTERM or Ctrl-C.
 
-    In a pod it uses the pod's service account, elsewhere the current kubeconfig.
+    In a pod it uses the pod's service account, elsewhere the current kubeconfig. Of several
+    replicas one works at a time; one that loses its lease ends with exit code 1.
     """
     loaded = load_config(config, os.environ, installed_options())
     logs.configure(logs.handler(sys.stderr, as_json=not sys.stderr.isatty()))
@@ -36,15 +47,37 @@ def run(config: ConfigFile = None, kubeconfig: Kubeconfig = None) -> None:
 
 async def _run(config: Config, kubeconfig: Path | None) -> None:
     cluster = await (load_kubeconfig(kubeconfig) if kubeconfig else load_default())
-    loop = asyncio.get_running_loop()
     with stop_on_signals() as stop:
         _log.info("starting", version=__version__, server=cluster.host, backend=config.backend)
-        pause_collections()
-        limit = loop.call_later(COLLECTIONS_PAUSED, resume_collections)
-
-        def started() -> None:
-            limit.cancel()
-            resume_collections()
-
-        await run_operator(config, AiohttpTransport(cluster), stop, on_started=started)
+        await run_operator(
+            config,
+            AiohttpTransport(cluster),
+            stop,
+            lease=config.controller.lease.lease(cluster.namespace),
+            health=health_address(config.controller, in_pod=_in_pod(kubeconfig)),
+            on_started=_tune_collector() if config.controller.tune_collector else None,
+        )
     _log.info("stopped")
+
+
+def _tune_collector() -> Callable[[], None]:
+    """Stop collections; return what starts them again when the caches are filled."""
+    pause_collections()
+    limit = asyncio.get_running_loop().call_later(COLLECTIONS_PAUSED, resume_collections)
+
+    def started() -> None:
+        limit.cancel()
+        resume_collections()
+
+    return started
+
+
+def _in_pod(kubeconfig: Path | None) -> bool:
+    return kubeconfig is None and "KUBERNETES_SERVICE_HOST" in os.environ
+
+
+def health_address(config: ControllerConfig, *, in_pod: bool) -> Address | None:
+    """Return where health and metrics are served: in a pod where its probes look, if unsaid."""
+    text = config.health_address or (POD_HEALTH if in_pod else "")
+    host, _, port = text.rpartition(":")
+    return Address(host.strip("[]"), int(port)) if text else None

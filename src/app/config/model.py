@@ -6,7 +6,7 @@ that is set up wrongly must not stop the others (:mod:`.backends`).
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import (
     BaseModel,
@@ -18,8 +18,12 @@ from pydantic import (
     model_validator,
 )
 
+from ...controller import LeaseConfig as Lease
+from ...controller.lease import DURATION, RENEW_DEADLINE, RETRY_PERIOD
+
 Path = tuple[str, ...]
 """The keys that lead to an option."""
+MAX_PORT: Final = 65535
 Names = Annotated[tuple[str, ...], Strict(strict=False)]
 """A list of words."""
 
@@ -51,10 +55,38 @@ class SecurityConfig(Section):
 class LeaseConfig(Section):
     """The Lease by which several replicas agree on the one that works."""
 
+    enabled: bool = True
+    """Off only where never more than one replica runs, not even during an update."""
     name: str = Field(default="hybridpg", min_length=1)
     """Name of the Lease; one for each controller that shares the cluster with others."""
     namespace: str | None = None
-    """Namespace of the Lease; the pod's own when not set."""
+    """Namespace of the Lease; the pod's own, or that of the kubeconfig, when not set."""
+    duration_seconds: float = DURATION
+    """How long the others wait for a leader that is silent."""
+    renew_deadline_seconds: float = RENEW_DEADLINE
+    """How long a leader works without being able to renew; less than the duration."""
+    retry_period_seconds: float = RETRY_PERIOD
+    """How often a leader renews and the others look."""
+
+    @model_validator(mode="after")
+    def _can_work(self) -> LeaseConfig:
+        self.lease("default")
+        return self
+
+    def lease(self, namespace: str) -> Lease | None:
+        """Return what the election needs, or None where there is none.
+
+        Raises:
+            ValueError: the numbers cannot work; the message says why.
+        """
+        lease = Lease(
+            self.namespace or namespace,
+            self.name,
+            self.duration_seconds,
+            self.renew_deadline_seconds,
+            self.retry_period_seconds,
+        )
+        return lease if self.enabled else None
 
 
 class ControllerConfig(Section):
@@ -72,6 +104,17 @@ class ControllerConfig(Section):
     """How databases in the cluster are reached; auto is direct in a pod, port-forward outside."""
     lease: LeaseConfig = LeaseConfig()
     """The Lease by which several replicas agree on the one that works."""
+    health_address: str | None = Field(default=None, pattern=r"^[^ /]*:[0-9]{1,5}$")
+    """Where health and metrics are served, as HOST:PORT. Not set: in a pod :8080, else nowhere."""
+    tune_collector: bool = True
+    """Whether garbage is collected more rarely, and not at all while the caches are filled."""
+
+    @field_validator("health_address")
+    @classmethod
+    def _has_a_port(cls, address: str | None) -> str | None:
+        if address is not None and int(address.rpartition(":")[2]) > MAX_PORT:
+            raise ValueError(f"must end in a port up to {MAX_PORT}")
+        return address
 
 
 class DeletionConfig(Section):

@@ -7,9 +7,18 @@ from typing import Any
 
 import pytest
 import yaml
+from tests.unit.controller.elections import Line
 
 from hybridpg.app import Config, ConfigError, run_operator
-from hybridpg.controller import CUSTOM_RESOURCE_DEFINITIONS, Client
+from hybridpg.controller import (
+    CUSTOM_RESOURCE_DEFINITIONS,
+    LEASES,
+    Client,
+    LeaseConfig,
+    LeaseLost,
+    MergePatch,
+    ObjectKey,
+)
 from hybridpg.controller.testing import FakeCluster
 from hybridpg.crds.manifest import crd_yaml
 
@@ -77,3 +86,50 @@ async def test_cancelling_a_start_leaves_nothing_behind(cluster: FakeCluster):
         await task
     others = asyncio.all_tasks() - {asyncio.current_task()}
     assert [each.get_name() for each in others if "operator" in repr(each)] == []
+
+
+LEASE = LeaseConfig("default", "hybridpg")
+KEY = ObjectKey("default", "hybridpg")
+
+
+async def test_of_two_replicas_one_works_and_gives_way_when_told(cluster: FakeCluster):
+    """D77."""
+    stops, started = [asyncio.Event(), asyncio.Event()], [asyncio.Event(), asyncio.Event()]
+    tasks = [
+        asyncio.create_task(
+            run_operator(config_of(), Line(cluster), stop, lease=LEASE, on_started=up.set)
+        )
+        for stop, up in zip(stops, started, strict=True)
+    ]
+    for up in started:
+        await up.wait()
+    await asyncio.sleep(5)
+    first = (await Client(cluster).get(LEASES, KEY))["spec"]
+    stops[0].set()
+    await tasks[0]
+    await asyncio.sleep(1)
+    second = (await Client(cluster).get(LEASES, KEY))["spec"]
+    assert (first["leaseTransitions"], second["leaseTransitions"]) == (1, 2)
+    assert first["holderIdentity"] != second["holderIdentity"]
+    stops[1].set()
+    await tasks[1]
+
+
+async def test_the_loss_of_the_lease_ends_it_with_an_error(cluster: FakeCluster):
+    task = asyncio.create_task(
+        run_operator(config_of(), Line(cluster), asyncio.Event(), lease=LEASE)
+    )
+    await asyncio.sleep(5)
+    patch = MergePatch({"spec": {"holderIdentity": "another"}})
+    await Client(cluster).patch(LEASES, KEY, patch)
+    with pytest.raises(LeaseLost, match=r"leader election lost: .* is held by another"):
+        await task
+
+
+async def test_without_a_lease_nobody_is_asked_for_one(cluster: FakeCluster):
+    stop = asyncio.Event()
+    task = asyncio.create_task(run_operator(config_of(), cluster, stop))
+    await asyncio.sleep(5)
+    stop.set()
+    await task
+    assert not [request for request in cluster.requests if "leases" in request.path]

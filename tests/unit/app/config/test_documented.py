@@ -8,6 +8,7 @@ import pytest
 from pydantic import BaseModel, ConfigDict
 
 from hybridpg.app.config import backend_options, load_config
+from hybridpg.controller import LeaseConfig
 
 COMPLETE = """
 handler_on_resume: false # If set to true every available resource is reconciled on restart
@@ -306,7 +307,9 @@ controller:
   watch_namespaces: [team-a, team-b]
   secret_check_seconds: 5
   sql_route: direct
-  lease: {name: second, namespace: platform}
+  lease: {name: second, namespace: platform, duration_seconds: 30, renew_deadline_seconds: 20}
+  health_address: "[::1]:9090"
+  tune_collector: false
 deletion: {servers: Snapshot, databases: Delete}
 extensions: {allowed: [pgcrypto]}
 namespaces:
@@ -320,7 +323,9 @@ namespaces:
 
     assert config.controller.workers == 4
     assert config.controller.watch_namespaces == ("team-a", "team-b")
-    assert config.controller.lease.namespace == "platform"
+    assert config.controller.lease.lease("own") == LeaseConfig("platform", "second", 30, 20, 2)
+    assert config.controller.health_address == "[::1]:9090"
+    assert not config.controller.tune_collector
     assert config.deletion.servers == "Snapshot"
     assert config.extensions.allowed == ("pgcrypto",)
     team = config.namespaces["team-*"]

@@ -29,6 +29,17 @@ def problems(tmp_path: Path, text: str, environ: dict[str, str] | None = None) -
         pytest.param("backend: ''", "backend: must have at least 1 character", id="empty backend"),
         pytest.param("backend: 5", "backend: must be a valid string", id="backend is a number"),
         pytest.param(
+            "backend: local\ncontroller: {lease: {renew_deadline_seconds: 15}}",
+            "controller.lease: duration of lease default/hybridpg is 15 and must be more than its "
+            "renew_deadline 15: else others take over from a leader that still works",
+            id="a lease that two hold",
+        ),
+        pytest.param(
+            "backend: local\ncontroller: {health_address: 'localhost:66000'}",
+            "controller.health_address: must end in a port up to 65535",
+            id="no port",
+        ),
+        pytest.param(
             "backend: local\nallowed_backends: local",
             "allowed_backends: must be a list",
             id="word for a list",
