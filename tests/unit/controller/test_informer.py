@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from collections import deque
 from collections.abc import AsyncIterator, Callable
@@ -12,16 +13,22 @@ import pytest
 from tests.unit.controller.scripted import (
     WIDGETS,
     ScriptedTransport,
+    bookmark,
+    failure,
     line,
     obj,
     page,
     refused,
     settle,
+    status,
 )
 
+from hybridpg.controller._slices import SLICE
 from hybridpg.controller.client.api import Client
+from hybridpg.controller.decode import decode_object
 from hybridpg.controller.errors import ManagerError
 from hybridpg.controller.informer import Informer
+from hybridpg.controller.stats import InformerStats
 from hybridpg.controller.types import KubeObject, ObjectKey, Resource
 
 pytestmark = pytest.mark.virtual_time
@@ -401,3 +408,189 @@ async def test_an_index_of_an_informer_follows_the_watch():
         await asyncio.sleep(1)
         assert informer.store.by_index("size", "1") == []
         assert [found.name for found in informer.store.by_index("size", "2")] == ["a"]
+
+
+MANY = 4 * SLICE
+
+
+def many(count: int = MANY, version: int = 1) -> list[dict[str, object]]:
+    return [obj(f"n{number:05}", version) for number in range(count)]
+
+
+async def test_a_late_handler_is_told_in_slices_and_hears_the_changes_of_that_time_after_it():
+    begun = asyncio.Event()
+
+    class ChangesMeanwhile(ScriptedTransport):
+        async def stream(self, path, *, query=(), headers=()):
+            if ("sendInitialEvents", "true") in query:
+                raise refused(422)
+            await begun.wait()
+            yield [line("ADDED", obj("z", 101))]
+            await asyncio.Event().wait()
+
+    class Late(Recorder):
+        def on_add(self, obj: KubeObject, *, initial: bool) -> None:
+            begun.set()
+            super().on_add(obj, initial=initial)
+
+    informer = make(ChangesMeanwhile([page(*many())]))
+    late, other = Late(), Recorder()
+    turns = 0
+    async with running(informer):
+        await informer.wait_synced()
+        informer.add_handler(other)
+        registration = informer.add_handler(late)
+        while not registration.synced:
+            turns += 1
+            await asyncio.sleep(0)
+        assert late.seen[-1].startswith("initial")
+        await asyncio.sleep(1)
+    assert turns >= MANY // SLICE
+    assert [text.split()[0] for text in late.seen] == ["initial"] * MANY + ["add"]
+    assert late.seen == other.seen
+
+
+async def test_a_handler_that_comes_between_start_and_list_is_told_once():
+    informer = make(ScriptedTransport([page(obj("a"))]))
+    recorder = Recorder()
+    async with running(informer):
+        await asyncio.sleep(0)
+        registration = informer.add_handler(recorder)
+        await registration.wait_synced()
+        await settle()
+    assert recorder.seen == ["initial a"]
+
+
+async def test_a_late_handler_that_is_removed_meanwhile_hears_no_more():
+    informer = make(ScriptedTransport([page(*many())]))
+    late = Recorder()
+    async with running(informer):
+        await informer.wait_synced()
+        registration = informer.add_handler(late)
+        while not late.seen:
+            await asyncio.sleep(0)
+        informer.remove_handler(registration)
+        heard = len(late.seen)
+        await asyncio.sleep(5)
+        assert len(late.seen) == heard < MANY
+        assert not registration.synced
+
+
+async def test_a_late_handler_that_fails_is_synced_all_the_same(caplog):
+    informer = make(ScriptedTransport([page(obj("a"), obj("b"))]))
+    late = Failing()
+    async with running(informer):
+        await informer.wait_synced()
+        with caplog.at_level(logging.ERROR):
+            await informer.add_handler(late).wait_synced()
+    assert late.seen == ["initial a", "initial b"]
+
+
+async def test_an_informer_that_is_cancelled_leaves_nothing_behind_and_takes_no_handlers():
+    transport = ScriptedTransport([page(*many())])
+    informer = make(transport, namespaces=("one", "two"))
+    informer.add_handler(Recorder(), resync=10)
+    async with running(informer):
+        await informer.wait_synced()
+        informer.add_handler(Recorder(), resync=10)
+        informer.add_handler(Recorder())
+        await asyncio.sleep(0)
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+    with pytest.raises(ManagerError, match="has ended"):
+        informer.add_handler(Recorder())
+    with pytest.raises(ManagerError, match="runs already, or did"):
+        await informer.run()
+
+
+async def test_a_resync_whose_handler_was_removed_has_no_task_any_more():
+    informer = make(ScriptedTransport([page(obj("a"))]))
+    registration = informer.add_handler(Recorder(), resync=1000)
+    async with running(informer):
+        await informer.wait_synced()
+        before = len(asyncio.all_tasks())
+        informer.remove_handler(registration)
+        await settle()
+        assert len(asyncio.all_tasks()) == before - 1
+
+
+async def test_a_resync_never_tells_of_an_object_before_its_add():
+    """The list is taken over in slices, and a resync is due in the middle of it."""
+    gone = line("ERROR", status(410, "Expired"))
+    transport = ScriptedTransport([page(), page(*many())], [[9.2, [gone]]])
+    informer = make(transport)
+    mirror: set[str] = set()
+    wrong: list[str] = []
+
+    class Checking(Recorder):
+        def on_add(self, obj: KubeObject, *, initial: bool) -> None:
+            mirror.add(obj.name)
+
+        def on_update(self, old: KubeObject, new: KubeObject) -> None:
+            if new.name not in mirror:
+                wrong.append(new.name)
+
+    for _ in range(3):
+        informer.add_handler(Checking(), resync=1)
+    async with running(informer):
+        await asyncio.sleep(30)
+    assert len(mirror) == MANY
+    assert wrong == []
+
+
+async def test_the_counters_say_what_happened():
+    gone = line("ERROR", status(410, "Expired"))
+    transport = ScriptedTransport(
+        [page(obj("a")), failure(500), page(obj("a"), obj("b"), version="300")],
+        [[[line("ADDED", obj("b", 101)), line("MODIFIED", obj("b", 102))], 5.0, [gone]]],
+    )
+    informer = make(transport)
+    assert informer.stats == InformerStats()
+    assert informer.freshness(100) is None
+    async with running(informer):
+        await asyncio.sleep(60)
+        stats = informer.stats
+        assert (stats.objects, stats.resource_version, stats.events) == (2, "300", 2)
+        assert (stats.lists, stats.relists, stats.list_failures) == (2, 1, 1)
+        # a streamed list that was refused, two watches
+        assert (stats.watches, stats.watch_failures) == (3, 1)
+        assert stats.last_contact == pytest.approx(5, abs=5)
+        assert informer.freshness(60) == pytest.approx(60 - stats.last_contact)
+
+
+async def test_a_bookmark_is_a_sign_of_life():
+    transport = ScriptedTransport(watches=[[30.0, [bookmark(101)], 60.0]])
+    informer = make(transport)
+    async with running(informer):
+        await asyncio.sleep(29)
+        assert informer.freshness(29) == 29
+        await asyncio.sleep(11)
+        assert informer.freshness(40) == 10
+
+
+async def test_the_stalest_namespace_counts():
+    class OneAnswers(ScriptedTransport):
+        async def request(self, method, path, **options):
+            if "/two/" in path:
+                await asyncio.sleep(20)
+            return await super().request(method, path, **options)
+
+    informer = make(OneAnswers(), namespaces=("one", "two"))
+    async with running(informer):
+        await asyncio.sleep(10)
+        assert informer.stats.lists == 1
+        assert informer.freshness(10) is None
+        await asyncio.sleep(20)
+        assert informer.freshness(30) == 30
+
+
+async def test_a_transform_and_metadata_alone_reach_the_store():
+    def small(found: KubeObject) -> KubeObject:
+        body = {"metadata": found.decode()["metadata"]}
+        return decode_object(json.dumps(body).encode())
+
+    transport = ScriptedTransport([page(obj("a"))], [[[line("ADDED", obj("b", 101))], 60.0]])
+    informer = make(transport, transform=small, metadata_only=True)
+    async with running(informer):
+        await asyncio.sleep(1)
+        assert [{*found.decode()} for found in informer.store.list()] == [{"metadata"}] * 2
+    assert all("PartialObjectMetadata" in call.accept for call in transport.calls)
