@@ -7,6 +7,7 @@ import random
 from collections.abc import Callable
 
 import pytest
+from tests.unit.controller.mirror import Mirror, identity
 
 from hybridpg.controller import (
     NAMESPACES,
@@ -19,6 +20,7 @@ from hybridpg.controller import (
     Resource,
 )
 from hybridpg.controller.testing import FakeCluster, run_virtual
+from hybridpg.controller.testing.cluster import RecordedRequest
 
 CONFIG_MAPS = Resource("", "v1", "configmaps", "ConfigMap")
 STEPS = 120
@@ -27,45 +29,17 @@ LONGEST = 900.0
 """Virtual seconds after the last fault in which every back-off has ended."""
 
 
-class Mirror:
-    """Knows of the objects only what it is told, and says what it should not have been told."""
-
-    def __init__(self) -> None:
-        self.objects: dict[ObjectKey, KubeObject] = {}
-        self.wrong: list[str] = []
-
-    def on_add(self, obj: KubeObject, *, initial: bool) -> None:
-        self._check(obj.key not in self.objects, f"{obj.key} was there already")
-        self.objects[obj.key] = obj
-
-    def on_update(self, old: KubeObject, new: KubeObject) -> None:
-        known = self.objects.get(new.key)
-        same = known is not None and identity(known) == identity(old)
-        self._check(same, f"{new.key} was another one before")
-        self._check(old.uid == new.uid, f"{new.key} became another object")
-        forward = int(old.resource_version) < int(new.resource_version)
-        self._check(forward, f"{new.key} went back in time")
-        self.objects[new.key] = new
-
-    def on_delete(self, obj: KubeObject) -> None:
-        known = self.objects.pop(obj.key, None)
-        self._check(known is not None and known.uid == obj.uid, f"{obj.key} was not there")
-
-    def _check(self, holds: bool, problem: str) -> None:
-        if not holds:
-            self.wrong.append(problem)
-
-
-def identity(obj: KubeObject) -> tuple[ObjectKey, str, str]:
-    return obj.key, obj.uid, obj.resource_version
-
-
 def value(obj: KubeObject) -> str:
     return str(obj.decode()["data"]["value"]) if "data" in obj.decode() else ""
 
 
 def label(obj: KubeObject) -> str:
     return str(obj.decode()["metadata"].get("labels", {}).get("x", ""))
+
+
+def asks_for_a_list(request: RecordedRequest) -> bool:
+    streamed = dict(request.query).get("sendInitialEvents") == "true"
+    return request.path.endswith("/configmaps") and (request.method == "GET" or streamed)
 
 
 class World:
@@ -102,12 +76,17 @@ class World:
             lambda: faults.lost_before(times=3),
             lambda: faults.lost_after(times=3),
             lambda: faults.delay(dice.choice([1, 20, 80]), times=4),
+            self.forget_streaming,
             faults.clear,
         ]
 
     def lose_history(self) -> None:
         self.cluster.compact()
         self.cluster.drop_watches()
+
+    def forget_streaming(self) -> None:
+        """Refuse the next streamed list as a server does that knows none; the cache remembers."""
+        self.cluster.faults.error(422, "Invalid", method="WATCH", times=self.dice.randint(1, 3))
 
     async def use(self) -> None:
         dice, client = self.dice, self.client
@@ -149,13 +128,20 @@ async def live(seed: int) -> None:
         informer.add_index("value", lambda obj: [value(obj)])
         informer.add_handler(mirror)
     tasks = [asyncio.create_task(informer.run()) for informer, _ in views]
-    for _ in range(STEPS):
+    late = Mirror()
+    for step in range(STEPS):
         await world.step()
+        if step == STEPS // 2:
+            views.append(views[0])
+            mirrors.append(late)
+            views[0][0].add_handler(late)
     truth = await world.truth()
     for task in tasks:
         task.cancel()
     await asyncio.wait(tasks)
 
+    asked = [each for each in world.cluster.requests if asks_for_a_list(each)]
+    assert asked[0].method == "WATCH"  # lists are streamed unless the server refuses it
     for (informer, selects), mirror in zip(views, mirrors, strict=True):
         wanted = [obj for obj in truth if selects(obj)]
         expected = sorted(map(identity, wanted))

@@ -553,6 +553,7 @@ async def test_the_counters_say_what_happened():
         assert (stats.lists, stats.relists, stats.list_failures) == (2, 1, 1)
         # a streamed list that was refused, two watches
         assert (stats.watches, stats.watch_failures) == (3, 1)
+        assert stats.last_contact is not None
         assert stats.last_contact == pytest.approx(5, abs=5)
         assert informer.freshness(60) == pytest.approx(60 - stats.last_contact)
 

@@ -250,7 +250,8 @@ async def test_no_list_and_no_open_stream_is_left_when_nobody_listens_any_more()
             finally:
                 open_streams -= 1
 
-    for script in ([[added("a")], 60.0], [[added("a"), complete(7)], 60.0]):
+    scripts: list[Step] = [[[added("a")], 60.0], [[added("a"), complete(7)], 60.0]]
+    for script in scripts:
         await follow(Counting(streams=[script]), seconds=1)
         assert open_streams == 0
     assert asyncio.all_tasks() == {asyncio.current_task()}

@@ -13,6 +13,7 @@ from tests.unit.controller.scripted import kube, line, obj
 
 from hybridpg.controller.decode import decode_event, decode_object
 from hybridpg.controller.transforms import drop_managed_fields, transformed
+from hybridpg.controller.types import KubeObject
 
 FIELDS = [{"manager": "kubectl", "operation": "Update", "fieldsV1": {"f:spec": {"f:size": {}}}}]
 KEY = "managedFields"
@@ -107,7 +108,10 @@ def test_whatever_else_is_in_the_object_stays(spec, annotations, fields):
 
 
 def test_a_transform_that_fails_leaves_the_object_as_it_was(caplog):
+    def broken(_: KubeObject) -> KubeObject:
+        raise RuntimeError("broken")
+
     found = kube("a")
     with caplog.at_level(logging.ERROR):
-        assert transformed(lambda _: 1 / 0, found) is found
+        assert transformed(broken, found) is found
     assert "transform failed on ns/a" in caplog.text
