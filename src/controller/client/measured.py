@@ -6,7 +6,7 @@ that the server says on it.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Final
 
 from .._clock import loop_time
@@ -81,7 +81,7 @@ class MeasuredTransport:
 
     async def stream(
         self, path: str, *, query: Query = (), headers: Headers = ()
-    ) -> AsyncIterator[list[bytes]]:
+    ) -> AsyncGenerator[list[bytes], None]:
         """GET a stream of lines."""
         stats, begun = self._of("GET"), self._now()
         lines = self._transport.stream(path, query=query, headers=headers)
