@@ -71,11 +71,9 @@ def install(
     tried. The caller closes ``backends`` after the
     manager has stopped.
     """
-    namespaces = tuple(config.controller.watch_namespaces)
-    servers = manager.informer(SERVERS, namespaces=namespaces)
-    databases = manager.informer(DATABASES, namespaces=namespaces)
-    databases.add_index(BY_SERVER, lambda obj: [str(key) for key in _server_of(obj)])
-    runtime = _runtime(manager, config, backends, servers, databases, clock=clock, login=login)
+    runtime, servers, databases = prepare_runtime(
+        manager, config, backends, clock=clock, login=login
+    )
     server_controller = _controller(manager, config, ServerReconciler(runtime))
     database_controller = _controller(manager, config, DatabaseReconciler(runtime))
     _connect(server_controller, database_controller, servers, databases)
@@ -86,18 +84,21 @@ def install(
     return runtime
 
 
-def _runtime(
+def prepare_runtime(
     manager: Manager,
     config: Config,
     backends: Backends,
-    servers: Informer,
-    databases: Informer,
     *,
-    clock: Clock,
-    login: LoginCheck,
-) -> Runtime:
+    clock: Clock = utc_now,
+    login: LoginCheck = check_login,
+) -> tuple[Runtime, Informer, Informer]:
+    """Return what passes and plans share, with the informers of servers and databases."""
+    namespaces = tuple(config.controller.watch_namespaces)
+    servers = manager.informer(SERVERS, namespaces=namespaces)
+    databases = manager.informer(DATABASES, namespaces=namespaces)
+    databases.add_index(BY_SERVER, lambda obj: [str(key) for key in _server_of(obj)])
     chance = random.Random()  # noqa: S311  # jitter, not secrets
-    return Runtime(
+    runtime = Runtime(
         client=manager.client,
         config=config,
         cluster_id=backends.cluster_id,
@@ -113,6 +114,7 @@ def _runtime(
         check_login=login,
         random=chance,
     )
+    return runtime, servers, databases
 
 
 def _controller(manager: Manager, config: Config, reconciler: ObjectReconciler) -> Controller:

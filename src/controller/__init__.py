@@ -52,13 +52,13 @@ from .finalizer import ensure as ensure_finalizer
 from .finalizer import remove as remove_finalizer
 from .guarded import GuardedPatch
 from .handlers import Handler, enqueue_mapped, enqueue_owner, enqueue_self
-from .health import Check, HealthServer
+from .health import Address, Check, HealthServer
 from .indexer import IndexFunction
 from .informer import Informer
 from .leader import LeaderElector
 from .lease import LeaseConfig
 from .loop import Controller, Scope
-from .manager import Address, Manager
+from .manager import Manager
 from .metadata import Metadata, metadata_of
 from .predicates import (
     Event,

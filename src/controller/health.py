@@ -26,6 +26,13 @@ BODY_LIMIT: Final = 1024
 METRICS_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 
+class Address(NamedTuple):
+    """Where a server listens: port 0 takes any that is free, no host all addresses."""
+
+    host: str
+    port: int
+
+
 class Check(NamedTuple):
     """One part of the process: what is wrong with it, if anything, and else what it does."""
 
@@ -46,22 +53,20 @@ _Handler = Callable[[web.Request], Awaitable[web.Response]]
 
 
 class HealthServer:
-    """Serves the checks of one process; port 0 takes any that is free, no host all addresses.
+    """Serves the checks of one process.
 
     ``live`` and ``ready`` are looked at for every request, ``metrics`` returns the whole page.
     """
 
     def __init__(
         self,
-        host: str,
-        port: int,
+        address: Address,
         *,
         live: Checks,
         ready: Checks,
         metrics: Callable[[], bytes] | None = None,
     ) -> None:
-        self._host = host
-        self._port = port
+        self._address = address
         self._live = live
         self._ready = ready
         self._metrics = metrics
@@ -71,7 +76,7 @@ class HealthServer:
     def port(self) -> int:
         """The port it listens on."""
         if self._runner is None or not self._runner.addresses:
-            return self._port
+            return self._address.port
         return int(self._runner.addresses[0][1])
 
     async def start(self) -> None:
@@ -79,6 +84,7 @@ class HealthServer:
 
         Errors: :class:`~.errors.ManagerError` where the address is not to be had.
         """
+        host, port = self._address
         app = web.Application(client_max_size=BODY_LIMIT)
         app.router.add_get("/healthz", _checked(self._live))
         app.router.add_get("/readyz", _checked(self._ready))
@@ -89,13 +95,13 @@ class HealthServer:
         )
         await self._runner.setup()
         try:
-            await web.TCPSite(self._runner, self._host or None, self._port).start()
+            await web.TCPSite(self._runner, host or None, port).start()
         except OSError as error:
             await self.stop()
             raise ManagerError(
-                f"the health server cannot listen on {self._host}:{self._port}: {error.strerror}"
+                f"the health server cannot listen on {host}:{port}: {error.strerror}"
             ) from error
-        logger.info("health and metrics on http://%s:%d", self._host, self.port)
+        logger.info("health and metrics on port %d of %s", self.port, host or "all addresses")
 
     async def stop(self) -> None:
         """Close all connections."""

@@ -9,16 +9,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Final, NamedTuple, Self
+from typing import TYPE_CHECKING, Final, Self
+from urllib.parse import urlsplit
 
 from . import _checks
 from ._clock import WallClock, loop_time, wall_time
 from ._lifecycle import Added, Lifecycle, Parts, either
 from .client.api import Client
+from .client.measured import MeasuredTransport
+from .client.transport import AiohttpTransport
 from .errors import ManagerError
 from .events import EventRecorder
 from .fence import FencedTransport
-from .health import HealthServer
+from .health import Address, HealthServer
 from .informer import Informer
 from .leader import LeaderElector
 from .lease import LeaseConfig
@@ -28,17 +31,13 @@ from .reconcile import Reconcile, Request, Result
 from .transforms import Transform
 from .types import ObjectKey, Resource
 
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
 GRACE_SECONDS: Final = 30.0
 """What runs in progress get to finish: the time that Kubernetes gives a pod."""
 
 _InformerKey = tuple[Resource, tuple[str, ...], str, str, Transform | None, bool]
-
-
-class Address(NamedTuple):
-    """Where a server listens; port 0 takes any that is free."""
-
-    host: str
-    port: int
 
 
 class Manager:
@@ -47,7 +46,8 @@ class Manager:
     With ``leader_election``, controllers and runnables wait until this process holds the Lease,
     and every write through ``client`` (that of the manager, not the one it was made with) is
     refused with :class:`~.errors.LeaseLost` while it is not provably held. With ``health``, the
-    state of the process is served there over HTTP.
+    state of the process and its metrics are served there over HTTP. ``metrics`` has the requests
+    counted for ``registry``; they are with ``health``, too.
 
     The client is closed at the end unless ``close_client`` is false. ``scope`` is entered around
     every run of every controller's reconcile function.
@@ -60,6 +60,7 @@ class Manager:
         name: str = "hybridpg",
         leader_election: LeaseConfig | None = None,
         health: Address | None = None,
+        metrics: bool = False,
         now: Now = loop_time,
         wall: WallClock = wall_time,
         grace: float = GRACE_SECONDS,
@@ -71,6 +72,12 @@ class Manager:
         self._now = now
         self._scope = scope
         self._elector: LeaderElector | None = None
+        self._registry: CollectorRegistry | None = None
+        self._measured: MeasuredTransport | None = None
+        if metrics or health is not None:
+            host = _host_of(client)
+            self._measured = MeasuredTransport(client.transport, host=host, now=now)
+            client = client.over(self._measured)
         self.client = client
         if leader_election is not None:
             self._elector = elector = LeaderElector(client, leader_election, now=now, wall=wall)
@@ -106,6 +113,22 @@ class Manager:
     def health(self) -> HealthServer | None:
         """The server of the checks, or None."""
         return self._parts.health
+
+    @property
+    def registry(self) -> CollectorRegistry:
+        """The metrics of this manager's parts, for prometheus_client; to be read in its loop."""
+        if self._registry is None:
+            # here: who does not ask for metrics does not pay for the library
+            from .metrics import make_registry
+
+            self._registry = make_registry(
+                controllers=lambda: self.controllers,
+                informers=lambda: self.informers,
+                elector=self._elector,
+                client=self._measured,
+                now=self._now,
+            )
+        return self._registry
 
     @property
     def informers(self) -> tuple[Informer, ...]:
@@ -276,14 +299,26 @@ class Manager:
 
     def _health_server(self, address: Address) -> HealthServer:
         return HealthServer(
-            *address,
+            address,
             live=lambda: _checks.live(self._lifecycle.failure(), self._elector),
             ready=lambda: _checks.ready(self.informers, self._elector, self._now()),
+            metrics=self._page,
         )
+
+    def _page(self) -> bytes:
+        from prometheus_client import generate_latest
+
+        return generate_latest(self.registry)
 
     def _not_started(self, what: str) -> None:
         if self._started:
             raise ManagerError(f"manager {self.name} was started: {what} cannot be added any more")
+
+
+def _host_of(client: Client) -> str:
+    """Name the API server as client-go does in its metrics."""
+    transport = client.transport
+    return urlsplit(transport.config.host).netloc if isinstance(transport, AiohttpTransport) else ""
 
 
 def _in_leader(elector: LeaderElector, name: str, reconcile: Reconcile) -> Reconcile:

@@ -15,10 +15,19 @@ from typing import Final
 import aiohttp
 
 from ..errors import TransportError
+from ..fence import check_before_sending
 from .sockets import keepalive_socket
 
 READ_SIZE: Final = 127 * 1024
 """Bytes a read of a watch: blocks from 128 KiB on come from mmap and cost page faults each time."""
+
+
+class _Request(aiohttp.ClientRequest):
+    """A request that asks once more whether it may be sent: it may have waited for a connection."""
+
+    async def send(self, conn: aiohttp.connector.Connection) -> aiohttp.ClientResponse:
+        check_before_sending()
+        return await super().send(conn)
 
 
 class SessionPool:
@@ -79,6 +88,7 @@ class SessionPool:
                 socket_factory=keepalive_socket,
             ),
             timeout=self._timeout,
+            request_class=_Request,
             headers={"user-agent": self._user_agent},
             cookie_jar=aiohttp.DummyCookieJar(),
             read_bufsize=READ_SIZE,

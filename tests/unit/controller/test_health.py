@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 
 from hybridpg.controller.errors import ManagerError
-from hybridpg.controller.health import Check, HealthServer
+from hybridpg.controller.health import Address, Check, HealthServer
 
 
 class Process:
@@ -28,8 +28,7 @@ def process() -> Process:
 @pytest.fixture
 async def server(process: Process) -> AsyncIterator[HealthServer]:
     made = HealthServer(
-        "127.0.0.1",
-        0,
+        Address("127.0.0.1", 0),
         live=lambda: process.live,
         ready=lambda: process.ready,
         metrics=lambda: b"up 1\n",
@@ -80,7 +79,9 @@ async def test_metrics_are_served_as_prometheus_reads_them(server):
 
 
 async def test_without_metrics_there_is_no_such_page(process):
-    server = HealthServer("127.0.0.1", 0, live=lambda: process.live, ready=lambda: process.ready)
+    server = HealthServer(
+        Address("127.0.0.1", 0), live=lambda: process.live, ready=lambda: process.ready
+    )
     await server.start()
     assert (await get(server, "/metrics"))[0] == 404
     await server.stop()
@@ -107,7 +108,7 @@ async def test_answers_are_not_stored_on_their_way(server):
 
 async def test_an_address_that_is_taken_is_named(server, process):
     second = HealthServer(
-        "127.0.0.1", server.port, live=lambda: process.live, ready=lambda: process.ready
+        Address("127.0.0.1", server.port), live=lambda: process.live, ready=lambda: process.ready
     )
     with pytest.raises(ManagerError, match=rf"cannot listen on 127\.0\.0\.1:{server.port}: "):
         await second.start()
