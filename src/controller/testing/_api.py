@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Final
 
 from ..types import JsonObject
 from . import _meta, _patch
-from ._decode import Decoded, decode_body, decode_json, field_validation, load_yaml, settle
+from ._apply import apply, writer
+from ._decode import Decoded, decode_body, decode_json, field_validation, settle
 from ._lists import list_objects
 from ._objects import NAMESPACES, Objects, check_name
 from ._request import Answer, Call, DeleteOptions
@@ -19,7 +21,6 @@ from ._status import (
     invalid_options,
     method_not_allowed,
     not_found,
-    required,
     unsupported_media,
 )
 
@@ -86,7 +87,8 @@ def _create(objects: Objects, call: Call) -> Answer:
     level = field_validation(call.query, "CreateOptions")
     decoded = decode_body(call.body, call.headers.get("content-type", ""), kind)
     obj, warnings = settle(decoded, kind, level)
-    made = objects.create(kind, target.namespace, kind.store(obj), dry_run=dry_run)
+    by = writer(call, "CreateOptions")
+    made = objects.create(kind, target.namespace, kind.store(obj), by=by, dry_run=dry_run)
     return Answer(201, kind.show(made), (*warnings, *_finalizer_warnings(obj)))
 
 
@@ -110,13 +112,15 @@ def _update(objects: Objects, call: Call) -> Answer:
     missing = objects.storage.get(kind.stored_as, call.target.key) is None
     if missing and kind.create_on_update and not call.target.subresource:
         check_name(obj, call.target.key)
-        made = objects.create(kind, call.target.namespace, kind.store(obj), dry_run=dry_run)
+        place, by = call.target.namespace, writer(call, "UpdateOptions")
+        made = objects.create(kind, place, kind.store(obj), by=by, dry_run=dry_run)
         return Answer(201, kind.show(made), tuple(warnings))
     updated = objects.update(
         kind,
         call.target.key,
         lambda _: kind.store(obj),
         subresource=call.target.subresource,
+        by=writer(call, "UpdateOptions"),
         dry_run=dry_run,
     )
     return Answer(200, kind.show(updated), tuple(warnings))
@@ -140,8 +144,14 @@ def _patch_object(objects: Objects, call: Call) -> Answer:
         raise unsupported_media(accepted)
     level = field_validation(call.query, "PatchOptions")
     dry_run = call.dry_run("PatchOptions")
+    warnings: list[str] = []
     if media == _patch.APPLY:
-        return _apply(objects, call, level, dry_run=dry_run)
+
+        def settled(merged: Decoded) -> JsonObject:
+            return _changed(merged, call, level, warnings)
+
+        answer = apply(objects, call, settled, dry_run=dry_run)
+        return replace(answer, warnings=tuple(warnings))
     if "force" in call.query:
         problem = "may not be specified for non-apply patch"
         raise invalid_options("PatchOptions", forbidden_value("force", problem))
@@ -152,7 +162,6 @@ def _patch_object(objects: Objects, call: Call) -> Answer:
         _patch.MERGE: _patch.merge_patch,
         _patch.STRATEGIC: _patch.strategic_merge,
     }[media]
-    warnings: list[str] = []
 
     def change(stored: JsonObject) -> JsonObject:
         merged = Decoded(merge(kind.show(stored), body), list(duplicates))
@@ -197,50 +206,10 @@ def _updated(
         change,
         subresource=target.subresource,
         patch=True,
+        by=writer(call, "PatchOptions"),
         dry_run=dry_run,
     )
     return Answer(200, target.kind.show(updated), tuple(warnings))
-
-
-def _apply(objects: Objects, call: Call, level: str, *, dry_run: bool) -> Answer:
-    """Create or merge; without owners of fields, nothing conflicts and nothing is taken away."""
-    target = call.target
-    kind = target.kind
-    if not call.query.get("fieldManager"):
-        cause = required("fieldManager", "is required for apply patch")
-        raise invalid_options("PatchOptions", cause)
-    manifest = _manifest(call)
-    if objects.storage.get(kind.stored_as, target.key) is None and not target.subresource:
-        obj, warnings = settle(Decoded(manifest), kind, level)
-        made = objects.create(kind, target.namespace, kind.store(obj), dry_run=dry_run)
-        return Answer(201, kind.show(made), tuple(warnings))
-    warnings = []
-    schema = {**(kind.schema or {})}
-    schema["properties"] = {**(schema.get("properties") or {}), "metadata": _meta.SCHEMA}
-
-    def change(stored: JsonObject) -> JsonObject:
-        merged = _patch.apply_merge(kind.show(stored), manifest, schema)
-        return _changed(Decoded(merged), call, level, warnings)
-
-    return _updated(objects, call, change, warnings, dry_run=dry_run)
-
-
-def _manifest(call: Call) -> JsonObject:
-    try:
-        manifest = load_yaml(call.body or b"")
-    except ValueError as error:
-        raise bad_request(f"error decoding YAML: {error}") from error
-    resource = call.target.kind.resource
-    if not isinstance(manifest, dict) or manifest.get("kind") != resource.kind:
-        fields = manifest if isinstance(manifest, dict) else {}
-        version, kind = fields.get("apiVersion", ""), fields.get("kind", "")
-        raise bad_request(f"invalid object type: {version}, Kind={kind}")
-    name = _meta.name_of(manifest)
-    if not name:
-        manifest["metadata"] = {**(manifest.get("metadata") or {}), "name": call.target.name}
-    else:
-        check_name(manifest, call.target.key)
-    return manifest
 
 
 def _delete(objects: Objects, call: Call) -> Answer:

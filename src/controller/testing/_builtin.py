@@ -131,6 +131,8 @@ def _kind(
 ) -> Kind:
     resource = Resource(group, "v1", plural, name, namespaced)
     more.setdefault("stored_as", (group, plural))
+    structures = {"spec", "status"} & schema["properties"].keys()
+    more.setdefault("zero", {"metadata": {}, **{name: {} for name in structures}})
     return Kind(resource, singular=name.lower(), schema=schema, **more)
 
 
@@ -162,6 +164,7 @@ def _core() -> tuple[Kind, ...]:
             has_status=True,
             undeletable=PROTECTED,
             begin_delete=_rules.terminate_namespace,
+            zero={"metadata": {}, "spec": {"finalizers": ["kubernetes"]}, "status": {}},
             verbs=("create", "delete", "get", "list", "patch", "update", "watch"),
         ),
         _kind(

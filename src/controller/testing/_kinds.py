@@ -61,7 +61,8 @@ class Kind:
     default and report type errors as 422 instead of 400.
     ``begin_delete`` is what a delete does to a kind whose end is brought about by a controller of
     the cluster; without ``unconditional_update`` a PUT must carry a resourceVersion; with
-    ``create_on_update`` a PUT of what does not exist makes it.
+    ``create_on_update`` a PUT of what does not exist makes it. ``zero`` has the structures that an
+    object of the kind has from the beginning, so that nobody owns them by making it.
     """
 
     resource: Resource
@@ -86,6 +87,7 @@ class Kind:
     unconditional_update: bool = True
     create_on_update: bool = False
     verbs: tuple[str, ...] = VERBS
+    zero: JsonObject = field(default_factory=dict)
 
     @property
     def list_name(self) -> str:

@@ -44,6 +44,7 @@ SCHEMA: Final[JsonObject] = {
             "x-kubernetes-list-map-keys": ["uid"],
             "items": {
                 "type": "object",
+                "x-kubernetes-map-type": "atomic",
                 "properties": {
                     "apiVersion": {"type": "string"},
                     "kind": {"type": "string"},

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from ..types import JsonObject, ObjectKey
 from . import _cel, _meta
 from ._kinds import Kind, Registry
+from ._managed import after_create, after_update, cluster_writer
 from ._names import label_problems
+from ._ownership import Manager, write
 from ._prune import fill_defaults
 from ._request import DeleteOptions
 from ._schema import BLOCKING, MISSING, validate
@@ -54,9 +56,16 @@ class Objects:
         return found
 
     def create(
-        self, kind: Kind, namespace: str, obj: JsonObject, *, dry_run: bool = False
+        self,
+        kind: Kind,
+        namespace: str,
+        obj: JsonObject,
+        *,
+        by: Manager | None = None,
+        named: JsonObject | None = None,
+        dry_run: bool = False,
     ) -> JsonObject:
-        """Add a new object and return it as stored."""
+        """Add a new object and return it as stored; ``named`` is the manifest of an apply."""
         self._check_place(kind, namespace, obj)
         had_name = bool(_meta.name_of(obj))
         _meta.stamp_new(obj, namespace, self.stamps, generation=kind.counts_generations)
@@ -66,8 +75,13 @@ class Objects:
         key = ObjectKey(namespace, obj["metadata"]["name"])
         if self.storage.get(kind.stored_as, key) is not None:
             if not had_name:
-                return self.create(kind, namespace, _renamed(obj), dry_run=dry_run)
+                again = _renamed(obj)
+                return self.create(kind, namespace, again, by=by, named=named, dry_run=dry_run)
             raise already_exists(kind.resource, key.name)
+        by = by or cluster_writer(kind)
+        owners = write(after_create(kind, obj, by, named, self.stamps.time()))
+        if owners:
+            obj["metadata"]["managedFields"] = owners
         return obj if dry_run else self.storage.put(kind.stored_as, key, obj)
 
     def update(
@@ -78,6 +92,7 @@ class Objects:
         *,
         subresource: str = "",
         patch: bool = False,
+        by: Manager | None = None,
         dry_run: bool = False,
     ) -> JsonObject:
         """Replace an object by what ``change`` makes of a copy of the stored one.
@@ -88,9 +103,15 @@ class Objects:
         obj = change(copy(old))
         self._check_identity(kind, key, obj, old, patch=patch)
         causes = [] if subresource else _meta.deletion_causes(obj, old)
+        entries = obj["metadata"].get("managedFields")
         _meta.stamp_update(obj, old)
         obj = _isolated(kind, obj, old, subresource)
         self._complete(kind, obj, old, causes)
+        by = by or cluster_writer(kind)
+        owners = after_update(kind, obj, old, by, entries, self.stamps.time())
+        obj["metadata"] = {**obj["metadata"], "managedFields": owners}
+        if not owners:
+            del obj["metadata"]["managedFields"]
         if obj == old:
             return old
         if _counts(kind, obj, old):

@@ -1,8 +1,7 @@
-"""The ways to patch an object: merge, JSON patch, strategic merge and apply.
+"""The ways to patch an object: merge, JSON patch and strategic merge.
 
-Each takes the stored object and returns a new one; none knows what the object means. Apply merges
-by the structural schema and records no owners: nothing is ever a conflict, and a field that the
-manifest no longer has stays.
+Each takes the stored object and returns a new one; none knows what the object means. Apply is in
+a module of its own.
 """
 
 from __future__ import annotations
@@ -73,51 +72,6 @@ def _merge_list(old: list[JsonObject], new: list[JsonObject], key: str) -> list[
         else:
             by_key[item.get(key)] = strategic_merge(by_key.get(item.get(key)), item)
     return list(by_key.values())
-
-
-def apply_merge(target: Any, patch: Any, schema: JsonObject) -> Any:
-    """Return the merge of an apply: maps and keyed lists by the schema, the rest replaced."""
-    if isinstance(patch, dict) and schema.get("x-kubernetes-map-type") != "atomic":
-        merged = dict(target) if isinstance(target, dict) else {}
-        for key, value in patch.items():
-            if value is None:
-                merged.pop(key, None)
-            else:
-                merged[key] = apply_merge(merged.get(key), value, _child(schema, key))
-        return merged
-    if isinstance(patch, list) and isinstance(target, list):
-        return _apply_list(target, patch, schema)
-    return patch
-
-
-def _apply_list(target: list[Any], patch: list[Any], schema: JsonObject) -> list[Any]:
-    kind = schema.get("x-kubernetes-list-type")
-    if kind == "set":
-        return [*target, *(item for item in patch if item not in target)]
-    if kind != "map":
-        return patch
-    keys: list[str] = schema.get("x-kubernetes-list-map-keys") or []
-    merged = list(target)
-    for item in patch:
-        same = [at for at, old in enumerate(merged) if _same_key(old, item, keys)]
-        if same:
-            merged[same[0]] = apply_merge(merged[same[0]], item, schema.get("items") or {})
-        else:
-            merged.append(item)
-    return merged
-
-
-def _same_key(one: JsonObject, other: JsonObject, keys: list[str]) -> bool:
-    return all(one.get(key) == other.get(key) for key in keys)
-
-
-def _child(schema: JsonObject, key: str) -> JsonObject:
-    properties = schema.get("properties") or {}
-    if key in properties:
-        found: JsonObject = properties[key]
-        return found
-    additional = schema.get("additionalProperties")
-    return additional if isinstance(additional, dict) else {}
 
 
 def json_patch(target: Any, operations: Any) -> Any:

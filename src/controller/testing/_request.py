@@ -47,10 +47,14 @@ class Call:
 
     def dry_run(self, options: str) -> bool:
         """Whether the request is only to be tried."""
-        value = self.query.get("dryRun", "")
-        if value not in ("", "All"):
-            raise invalid_options(options, unsupported("dryRun", [value], ["All"]))
-        return value == "All"
+        return "dryRun" in self.query and _only_all(options, [self.query["dryRun"]])
+
+
+def _only_all(options: str, stages: list[Any]) -> bool:
+    """Return true: ``All`` is the only stage that a write can be tried to."""
+    if stages != ["All"]:
+        raise invalid_options(options, unsupported("dryRun", stages, ["All"]))
+    return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +81,7 @@ class DeleteOptions:
         """Read the options; what the body says wins over the query."""
         fields = body if isinstance(body, dict) else {}
         preconditions = fields.get("preconditions") or {}
+        stages = fields.get("dryRun") or ([query["dryRun"]] if "dryRun" in query else [])
         propagation = fields.get("propagationPolicy") or query.get("propagationPolicy", "")
         if propagation not in ("", "Foreground", "Background", "Orphan"):
             allowed = '"Foreground", "Background", "Orphan", "nil"'
@@ -86,5 +91,5 @@ class DeleteOptions:
             uid=preconditions.get("uid") or "",
             resource_version=preconditions.get("resourceVersion") or "",
             propagation=propagation,
-            dry_run=bool(fields.get("dryRun") or query.get("dryRun")),
+            dry_run=bool(stages) and _only_all("DeleteOptions", stages),
         )

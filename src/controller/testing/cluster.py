@@ -62,7 +62,8 @@ class FakeCluster:
     """An in-memory API server.
 
     Guarantees: resourceVersions, conflicts, uids, generations, the status subresource, finalizers,
-    garbage collection, namespaces, selectors, paging, watches with bookmarks and expiry, patches,
+    garbage collection, namespaces, selectors, paging, watches with bookmarks, streaming lists and
+    expiry, patches, server-side apply with owners of fields and conflicts, dry runs, metadata alone
     and custom resources with validation, defaulting and pruning behave as on a real server of
     version 1.34; one suite of checks runs over both.
 
@@ -70,7 +71,8 @@ class FakeCluster:
 
     - Built-in kinds: Namespace, Secret, ConfigMap, ServiceAccount, Event, Lease and
       CustomResourceDefinition; nothing else, and nobody is ever unauthorized in process.
-    - ``managedFields`` are not kept: apply never conflicts and takes nothing away.
+    - Apply as kubectl does not look at the annotation that client-side apply leaves.
+    - Answers are JSON: YAML and protobuf are read but not written.
     - CEL rules need cel-python, and are neither type checked nor priced at installation.
     - Definitions convert between versions by name only; webhooks and scale do not exist.
     - Controllers (garbage collection, namespaces, definitions) act as soon as the loop comes

@@ -6,71 +6,19 @@ Where they differ, FakeCluster is wrong.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from tests.integration.controller.worlds import DEFINITIONS, World
+from tests.integration.controller.worlds import DEFINITIONS, World, define
 
-from hybridpg.controller.client import AiohttpTransport, load_kubeconfig
-from hybridpg.controller.testing import FakeCluster, FakeClusterServer, eventually
+from hybridpg.controller.testing import eventually
 
 UNCHECKED = (
     "<nil>",
     "Invalid value: null: some validation rules were not checked because the object was invalid; "
     "correct the existing errors to complete validation",
 )
-
-
-@pytest.fixture(
-    params=["memory", "http", pytest.param("real", marks=pytest.mark.testenv)],
-)
-async def world(request: pytest.FixtureRequest, tmp_path: Any) -> AsyncIterator[World]:
-    if request.param == "real":
-        testenv = request.getfixturevalue("testenv")
-        transport = AiohttpTransport(await load_kubeconfig(testenv.kubeconfig))
-        world = World(transport, collects_garbage=testenv.collects_garbage, in_memory=False)
-        async with prepared(world):
-            yield world
-        await transport.close()
-        return
-    cluster = FakeCluster()
-    if request.param == "memory":
-        world = World(cluster, collects_garbage=True, in_memory=True)
-        async with prepared(world):
-            yield world
-    else:
-        async with FakeClusterServer(cluster) as server:
-            path = tmp_path / "kubeconfig"
-            path.write_text(json.dumps(server.kubeconfig()))
-            transport = AiohttpTransport(await load_kubeconfig(path))
-            world = World(transport, collects_garbage=True, in_memory=True)
-            async with prepared(world):
-                yield world
-            await transport.close()
-    await cluster.close()
-
-
-@contextlib.asynccontextmanager
-async def prepared(world: World) -> AsyncIterator[None]:
-    """The world with its namespace and with its definition established."""
-    path = f"/api/v1/namespaces/{world.namespace}"
-    name = {"metadata": {"name": world.namespace}}
-    assert (await world.post("/api/v1/namespaces", name)).status == 201
-    await define(world)
-    yield
-    await world.delete(path)
-
-
-async def define(world: World) -> None:
-    assert (await world.post(DEFINITIONS, world.definition())).status in (201, 409)
-
-    async def served() -> bool:
-        return (await world.get(world.widgets)).status == 200
-
-    await eventually(served, seconds=20)
 
 
 async def test_one_counter_numbers_every_write_and_no_write_that_changes_nothing(world: World):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import uuid
@@ -9,6 +10,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from hybridpg.controller.protocols import Transport
+from hybridpg.controller.testing import eventually
 
 Json = dict[str, Any]
 
@@ -160,6 +162,26 @@ class World:
                 ],
             },
         }
+
+
+@contextlib.asynccontextmanager
+async def prepared(world: World) -> AsyncIterator[None]:
+    """The world with its namespace and with its definition established."""
+    path = f"/api/v1/namespaces/{world.namespace}"
+    name = {"metadata": {"name": world.namespace}}
+    assert (await world.post("/api/v1/namespaces", name)).status == 201
+    await define(world)
+    yield
+    await world.delete(path)
+
+
+async def define(world: World) -> None:
+    assert (await world.post(DEFINITIONS, world.definition())).status in (201, 409)
+
+    async def served() -> bool:
+        return (await world.get(world.widgets)).status == 200
+
+    await eventually(served, seconds=20)
 
 
 def fingerprint() -> str:

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from hybridpg.controller.testing._patch import (
-    apply_merge,
     json_patch,
     merge_patch,
     strategic_merge,
@@ -84,17 +83,3 @@ def test_strategic_patches_merge_what_has_keys():
     }
     fewer = {"$deleteFromPrimitiveList/finalizers": ["a/b"]}
     assert strategic_merge(target, fewer)["finalizers"] == []
-
-
-def test_an_apply_merges_by_the_schema():
-    schema = {
-        "properties": {
-            "set": {"x-kubernetes-list-type": "set"},
-            "atomic": {"type": "array"},
-            "whole": {"x-kubernetes-map-type": "atomic"},
-        }
-    }
-    target = {"set": ["a"], "atomic": ["a"], "whole": {"a": 1}, "kept": 1}
-    patch = {"set": ["a", "b"], "atomic": ["b"], "whole": {"b": 2}}
-    merged = {"set": ["a", "b"], "atomic": ["b"], "whole": {"b": 2}, "kept": 1}
-    assert apply_merge(target, patch, schema) == merged
