@@ -7,6 +7,7 @@
     ├── SecretConflict          a credentials Secret belongs to somebody else
     ├── InvalidSpec             the spec of an object cannot be carried out
     ├── AuthenticationFailed    the published login is refused, and repairing it failed
+    ├── WriteRefused            something wanted to write where only a look was promised
     └── NotOurs                 the object in the API server is another one than the reconciled
 """
 
@@ -33,6 +34,10 @@ class SecretConflict(AppError):
 
 class InvalidSpec(AppError):
     """The spec of an object cannot be carried out; the message names field and cause."""
+
+
+class WriteRefused(AppError):
+    """Something wanted to write where only a look was promised; nothing was sent."""
 
 
 class AuthenticationFailed(AppError):

@@ -120,18 +120,34 @@ class SecretStore:
             SecretConflict: the Secret belongs to somebody else.
             ApiError, TransportError: no clear answer; nothing may be concluded.
         """
+        secret = await self.find(subject, name, adopting=adopting)
+        if secret is None or self.owns(subject, secret):
+            return secret
+        return await self._take_over(subject, secret)
+
+    async def find(
+        self, subject: Subject, name: str, *, adopting: str = ""
+    ) -> CredentialsSecret | None:
+        """Return the Secret as :meth:`read` does, but take nothing over: it may not be ours yet.
+
+        Raises:
+            SecretConflict: the Secret belongs to somebody else.
+            ApiError, TransportError: no clear answer; nothing may be concluded.
+        """
         try:
             obj = await self._client.get(SECRETS, ObjectKey(subject.namespace, name))
         except NotFound:
             return None
-        if owned_by(obj, subject.uid):
+        if owned_by(obj, subject.uid) or (adopting and _retained_for(obj, adopting)):
             return CredentialsSecret(obj)
-        if adopting and _retained_for(obj, adopting):
-            return await self._take_over(subject, CredentialsSecret(obj))
         raise SecretConflict(
             f"secret {subject.namespace}/{name} exists and does not belong to this object; "
             f"name another one in spec.credentialsSecret or delete it"
         )
+
+    def owns(self, subject: Subject, secret: CredentialsSecret) -> bool:
+        """Return whether a Secret belongs to an object by proof."""
+        return owned_by(secret.obj, subject.uid)
 
     async def create(
         self, subject: Subject, name: str, values: Mapping[str, str], *, rotation: str = ""

@@ -16,6 +16,7 @@ from .config import config
 from .crd import crd
 from .dev import dev
 from .exits import Exit
+from .plan import plan
 from .run import run
 from .version import version
 
@@ -28,7 +29,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for verb in (run, dev, crd, version):
+for verb in (run, plan, dev, crd, version):
     app.command()(verb)
 app.add_typer(config, name="config")
 
