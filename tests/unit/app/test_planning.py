@@ -11,7 +11,7 @@ from hybridpg.app.placement import Backends
 from hybridpg.app.planning import Plan, Sign
 from hybridpg.app.preview import Preview
 from hybridpg.app.readonly import ReadOnlyTransport
-from hybridpg.controller import SECRETS, Client, Manager, MergePatch, ObjectKey
+from hybridpg.controller import SECRETS, Client, JsonObject, Manager, MergePatch, ObjectKey
 
 from .world import NAMESPACE, World, both_ready
 
@@ -39,8 +39,8 @@ async def prepared(**config):
 
 async def plan_of(world: World, kind, name: str) -> Plan:
     async with preview(world) as looking:
-        [found] = await looking.named([(kind, ObjectKey(NAMESPACE, name))])
-    return found
+        found: list[Plan] = await looking.named([(kind, ObjectKey(NAMESPACE, name))])
+    return found[0]
 
 
 def texts(plan: Plan) -> list[str]:
@@ -118,7 +118,7 @@ async def test_a_foreign_thing_is_a_conflict_and_the_plan_says_how_to_take_it_ov
         await world.gone(DATABASES, "app")
         await world.delete(SERVERS, "pg")
         await world.gone(SERVERS, "pg")
-        document = {
+        document: JsonObject = {
             "kind": SERVERS.kind,
             "metadata": {"name": "pg"},
             "spec": {"credentialsSecret": "pg-login"},
