@@ -65,12 +65,12 @@ class Reflector:
         async with self._gate:
             replaced = self._writer.commit(shard, self._scope)
             # deletes first: a reader that follows events never holds more than there is
-            for gone in slices(replaced.gone()):
+            for gone in replaced.gone():
                 for obj in gone:
                     self._handler.on_delete(obj)
                 await asyncio.sleep(0)
             initial, self._first = self._first, False
-            for present in slices(replaced.present()):
+            for present in replaced.present():
                 for change in present:
                     self._tell(change, initial=initial)
                 await asyncio.sleep(0)

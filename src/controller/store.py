@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from ._slices import slices
 from .errors import ControllerError, NotSynced
 from .indexer import Index, IndexFunction
 from .types import KubeObject, ObjectKey
@@ -84,29 +85,33 @@ class Change(NamedTuple):
 class Replaced:
     """What a relist changed; iterate over ``gone``, then over ``present``, once each.
 
-    What was there is let go while it is looked at: tens of thousands of objects that die together
-    would hold up the event loop.
+    Both yield lists, some of them empty, so that others can run between two of them however few
+    objects have changed. What was there is let go on the way: tens of thousands of objects that die
+    together would hold up the event loop, too.
     """
 
     def __init__(self, before: Shard, after: Shard) -> None:
         self._before = before.namespaces
         self._after = after
 
-    def gone(self) -> Iterator[KubeObject]:
+    def gone(self) -> Iterator[list[KubeObject]]:
         """Yield what is not there any more, a namesake with another UID included."""
-        for namespace, objects in self._before.items():
-            for name in tuple(objects):
-                obj = self._after.get(namespace, name)
-                if obj is None or obj.uid != objects[name].uid:
-                    yield objects.pop(name)
+        names = ((objects, name) for objects in self._before.values() for name in tuple(objects))
+        for part in slices(names):
+            yield [objects.pop(name) for objects, name in part if self._lost(objects[name])]
 
-    def present(self) -> Iterator[Change]:
+    def present(self) -> Iterator[list[Change]]:
         """Yield everything that is there now."""
-        nothing: dict[str, KubeObject] = {}
-        for namespace, objects in tuple(self._after.namespaces.items()):
-            before = self._before.get(namespace, nothing)
-            for obj in tuple(objects.values()):
-                yield Change(before.pop(obj.name, None), obj)
+        for part in slices(self._after.list()):
+            yield [Change(self._pop(obj), obj) for obj in part]
+
+    def _lost(self, old: KubeObject) -> bool:
+        new = self._after.get(old.namespace, old.name)
+        return new is None or new.uid != old.uid
+
+    def _pop(self, new: KubeObject) -> KubeObject | None:
+        objects = self._before.get(new.namespace)
+        return None if objects is None else objects.pop(new.name, None)
 
 
 class _State:

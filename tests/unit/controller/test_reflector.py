@@ -78,6 +78,16 @@ async def test_others_run_while_a_long_list_is_taken_over_and_see_the_old_one_or
     assert set(seen) == {(MANY, 1), (MANY // 2, 2)}
 
 
+async def test_others_run_even_if_nothing_has_changed():
+    writer = Writer()
+    reflector, heard = make(writer)
+    await reflector.apply(Listed(named(MANY)))
+    heard.seen.clear()
+    # the new list is filled, the old one is looked through, the new one is compared
+    assert await turns_during(reflector, Listed(named(MANY))) >= 3 * MANY // SLICE
+    assert heard.seen == []
+
+
 async def test_the_handler_hears_deletes_first_and_only_when_the_store_is_new():
     writer = Writer()
     reflector, heard = make(writer)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
+from typing import TypeVar
 
 import pytest
 from hypothesis import settings
@@ -15,11 +17,17 @@ from hybridpg.controller.indexer import Index
 from hybridpg.controller.store import Writer
 from hybridpg.controller.types import KubeObject, ObjectKey
 
+T = TypeVar("T")
+
 A, B = ObjectKey("ns", "a"), ObjectKey("ns", "b")
 
 
 def by_size(found: KubeObject) -> list[str]:
     return [str(found.decode()["spec"]["size"])]
+
+
+def flat(parts: Iterable[list[T]]) -> list[T]:
+    return [item for part in parts for item in part]
 
 
 def filled(*objects: KubeObject) -> Writer:
@@ -91,7 +99,7 @@ def test_a_list_taken_is_not_changed_by_what_comes_later():
 def test_a_relist_says_what_is_gone_what_is_new_and_what_stayed():
     writer = filled(kube("a", 1), kube("b", 1))
     replaced = writer.replace([kube("b", 2), kube("c", 3)])
-    gone, present = list(replaced.gone()), list(replaced.present())
+    gone, present = flat(replaced.gone()), flat(replaced.present())
     assert [found.name for found in gone] == ["a"]
     assert [(old and old.resource_version, new.name) for old, new in present] == [
         ("1", "b"),
@@ -103,8 +111,8 @@ def test_the_same_name_with_another_uid_is_gone_and_new():
     old, new = kube("a", 1, uid="first"), kube("a", 2, uid="second")
     writer = filled(old)
     replaced = writer.replace([new])
-    assert list(replaced.gone()) == [old]
-    assert list(replaced.present()) == [(None, new)]
+    assert flat(replaced.gone()) == [old]
+    assert flat(replaced.present()) == [(None, new)]
     assert writer.reader().get(A) is new
 
 
@@ -112,7 +120,7 @@ def test_a_relist_of_one_namespace_leaves_the_others_alone():
     writer = Writer("widgets", ["one", "two"])
     writer.replace([kube("a", namespace="one")], "one")
     writer.replace([kube("b", namespace="two")], "two")
-    assert [found.name for found in writer.replace([], "one").gone()] == ["a"]
+    assert [found.name for found in flat(writer.replace([], "one").gone())] == ["a"]
     assert [found.name for found in writer.reader().list()] == ["b"]
 
 
@@ -221,7 +229,7 @@ class StoreMachine(RuleBasedStateMachine):
         scope = self.scopes[which % len(self.scopes)]
         objects = [self.make(scope or "one", name, size) for name, size in items.items()]
         replaced = self.writer.replace(objects, scope)
-        gone, present = list(replaced.gone()), list(replaced.present())
+        gone, present = flat(replaced.gone()), flat(replaced.present())
         kept = {key: old for key, old in self.model.items() if scope not in ("", key.namespace)}
         before = {key: old for key, old in self.model.items() if key not in kept}
         new = {found.key: found for found in objects}
