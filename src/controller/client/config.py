@@ -43,10 +43,8 @@ class TlsConfig:
 
         Errors: :class:`~..errors.ConfigError` naming the file that cannot be used.
         """
-        context = ssl.create_default_context()
-        try:
-            if self.ca_file:  # this authority and no other
-                context = ssl.create_default_context(cafile=self.ca_file)
+        try:  # a named authority and no other, or those of the system
+            context = ssl.create_default_context(cafile=self.ca_file or None)
         except OSError as error:
             raise ConfigError(
                 f"no certificate authority in {self.ca_file}: {error}; it must be a PEM file"

@@ -1,8 +1,8 @@
 """Reads a kubeconfig through ``kubernetes_asyncio``, which is imported on the first call only.
 
-What it does not do, we do around it: it runs a login plugin once and keeps sending the token
-after its end, and it reads ``tokenFile`` once. Here the kubeconfig is loaded again when the token
-ends or is rejected. Client certificates of login plugins are loaded once.
+What it does not do, we do around it: it runs a login plugin once and keeps what that returned,
+token or client certificate, after its end, and it reads ``tokenFile`` once. Here the kubeconfig
+is loaded again when a credential ends or is rejected, and ``tokenFile`` is read as in a pod.
 """
 
 from __future__ import annotations
@@ -10,11 +10,12 @@ from __future__ import annotations
 import datetime
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import ConfigError
-from .auth import Auth, Credential, RenewedAuth, StaticAuth
+from .auth import Auth, Credential, RenewedAuth, StaticAuth, TokenFile
 from .config import (
     DEFAULT_NAMESPACE,
     Config,
@@ -55,21 +56,30 @@ async def load_kubeconfig(path: str | Path | None = None, context: str | None = 
         raise ConfigError(f"no kubeconfig at {paths}: name one with --kubeconfig or {VARIABLE}")
     loader, found = await _load(paths, context)
     host = found.host or ""
-    tls = TlsConfig(
-        ca_file=found.ssl_ca_cert or "",
-        certificate_file=found.cert_file or "",
-        key_file=found.key_file or "",
-        server_name=found.tls_server_name or "",
-        verify=bool(found.verify_ssl),
-    )
-    tls.context()  # a file that cannot be used is an error now and not of the first request
+    login = _Login(paths, context, _tls(found))
+    login.tls.context()  # a file that cannot be used is an error now and not of the first request
     return Config(
         host=host.rstrip("/"),
-        auth=_auth(paths, context, _credential(loader, found)),
-        tls=tls,
+        auth=_auth(loader, login, _credential(loader, found)),
+        tls=login.tls,
         namespace=_namespace(loader.current_context),
         proxy=found.proxy or environment_proxy(host),
+        renewed_tls=lambda: login.tls,
     )
+
+
+@dataclass(slots=True)
+class _Login:
+    """Loads a kubeconfig again, which runs its login plugin."""
+
+    paths: str
+    context: str | None
+    tls: TlsConfig  # as it was found the last time
+
+    async def __call__(self) -> Credential:
+        loader, found = await _load(self.paths, self.context)
+        self.tls = _tls(found)
+        return _credential(loader, found)
 
 
 def _any_exists(paths: str) -> bool:
@@ -97,14 +107,24 @@ def _explain(error: Exception) -> str:
     return text or f"its form is wrong ({type(error).__name__})"
 
 
-def _auth(paths: str, context: str | None, first: Credential) -> Auth:
-    if not first.header:
-        return StaticAuth()
+def _tls(found: Configuration) -> TlsConfig:
+    return TlsConfig(
+        ca_file=found.ssl_ca_cert or "",
+        certificate_file=found.cert_file or "",
+        key_file=found.key_file or "",
+        server_name=found.tls_server_name or "",
+        verify=bool(found.verify_ssl),
+    )
 
-    async def load() -> Credential:
-        return _credential(*await _load(paths, context))
 
-    return RenewedAuth(first, load)
+def _auth(loader: KubeConfigLoader, login: _Login, first: Credential) -> Auth:
+    user = loader._user  # it has no public name; a test holds us to it
+    if user is not None and "exec" in user:
+        return RenewedAuth(first, login)
+    if user is not None and "auth-provider" not in user and user.safe_get("tokenFile"):
+        beside = Path(user.path or "").absolute().parent
+        return TokenFile(beside / str(user["tokenFile"]))
+    return RenewedAuth(first, login) if first.header else StaticAuth()
 
 
 def _credential(loader: KubeConfigLoader, found: Configuration) -> Credential:
@@ -112,10 +132,24 @@ def _credential(loader: KubeConfigLoader, found: Configuration) -> Credential:
     if not header.isprintable():
         raise ConfigError("the token of the kubeconfig holds characters that no token has")
     expiry: datetime.datetime | None = getattr(loader, "exec_plugin_expiry", None)
+    if expiry is None and not header and loader._user is not None and "exec" in loader._user:
+        expiry = _end_of_certificate(found.cert_file)
     if expiry is None:
         return Credential(header)
     left = expiry - datetime.datetime.now(datetime.UTC)
     return Credential(header, max(left.total_seconds(), 0.0))
+
+
+def _end_of_certificate(path: str | None) -> datetime.datetime | None:
+    if not path:
+        return None
+    # imported here: only login plugins that return certificates need it
+    from cryptography import x509
+
+    try:
+        return x509.load_pem_x509_certificate(Path(path).read_bytes()).not_valid_after_utc
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"the login plugin returned no certificate: {error}") from error
 
 
 def _namespace(context: Mapping[str, Any] | None) -> str:

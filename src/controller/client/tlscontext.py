@@ -38,6 +38,7 @@ class TlsContexts:
         self._now = now
         self._context: ssl.SSLContext | None = None
         self._made_of: tuple[TlsConfig, bytes] | None = None
+        self._unusable: tuple[TlsConfig, bytes] | None = None  # tried and said already
         self._checked_at = 0.0
 
     def current(self) -> ssl.SSLContext:
@@ -55,13 +56,17 @@ class TlsContexts:
         return self._check() is not used
 
     def _changed_names(self) -> bool:
-        return self._made_of is not None and self._made_of[0] != self._source()
+        tried = self._unusable or self._made_of
+        return tried is not None and tried[0] != self._source()
 
     def _check(self) -> ssl.SSLContext:
         self._checked_at = self._time()
         tls = self._source()
         # before they are used: what is written meanwhile is seen as a change the next time
         found = (tls, _digest(tls))
+        if self._context is not None and found == self._unusable:
+            return self._context
+        self._unusable = None
         if self._context is not None and found == self._made_of:
             return self._context
         try:
@@ -69,6 +74,7 @@ class TlsContexts:
         except ConfigError as error:
             if self._context is None:
                 raise
+            self._unusable = found
             logger.warning("changed TLS files cannot be used, the old ones stay in use: %s", error)
             return self._context
         if self._context is not None:
