@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from tests.unit.controller.client.farend import HEAD, FarEnd
+from tests.unit.controller.client.farend import HEAD, FarEnd, read_to_the_end
 from tests.unit.controller.client.wire import chunk
 
 from hybridpg.controller.client.httphead import Unsupported
@@ -154,8 +154,7 @@ async def test_an_end_that_comes_too_early_is_an_error_that_names_the_request(
     far.end()
 
     with pytest.raises(TransportError, match=f"^GET /watch: .*{message}"):
-        while await stream.read():
-            pass
+        await read_to_the_end(stream)
 
 
 async def test_the_lines_before_an_error_are_handed_on(stream, far):

@@ -6,7 +6,7 @@ import asyncio
 import ssl
 
 import pytest
-from tests.unit.controller.client.farend import HEAD, FarEnd, TlsFarEnd
+from tests.unit.controller.client.farend import HEAD, FarEnd, TlsFarEnd, read_to_the_end
 from tests.unit.controller.client.pki import SERVER_NAME, Pki
 from tests.unit.controller.client.wire import chunk
 
@@ -61,10 +61,7 @@ async def test_records_may_come_in_any_pieces(stream, far, size: int):
 
     for start in range(0, len(data), size):
         FarEnd.send(far, data[start : start + size])
-    got = []
-    while batch := await stream.read():
-        got += batch
-    assert got == lines
+    assert await read_to_the_end(stream) == lines
 
 
 async def test_many_records_in_one_read_are_one_list(stream, far):
@@ -89,8 +86,7 @@ async def test_a_stream_cut_below_tls_is_an_error_even_where_a_line_ends(stream,
     far.end()
 
     with pytest.raises(ssl.SSLError, match="EOF"):
-        while await stream.read():
-            pass
+        await read_to_the_end(stream)
 
 
 async def test_a_goodbye_of_tls_does_not_complete_a_chunked_body(stream, far):
@@ -141,7 +137,7 @@ async def test_a_server_of_another_name_is_refused_and_told_why(pki: Pki):
         far.tls.do_handshake()
     far.deliver()
 
-    with pytest.raises(ssl.SSLCertVerificationError, match="not valid for 'other.example.com'"):
+    with pytest.raises(ssl.SSLCertVerificationError, match=r"not valid for 'other\.example\.com'"):
         await stream.opened()
     assert far.written, "no alert was sent"
     assert far.aborted
@@ -204,16 +200,11 @@ class Source:
             self._waiting.clear()
 
 
-async def drain(stream: TlsLineStream) -> None:
-    while await stream.read():
-        pass
-
-
 @pytest.fixture
 async def source(stream: TlsLineStream, far: TlsFarEnd):
     far.send(HEAD)
     await asyncio.sleep(1)
-    reader = asyncio.create_task(drain(stream))
+    reader = asyncio.create_task(read_to_the_end(stream))
     yield Source(far)
     reader.cancel()
 
