@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Final
 
+ASLEEP_SECONDS: Final = 0.1
+"""A machine that slept for less did not sleep: two clocks are never read at quite the same time."""
+
+Clock = Callable[[], float]
 WallClock = Callable[[], datetime]
 """The time of day in UTC, for what people read; never used to measure."""
 
@@ -18,3 +24,23 @@ def loop_time() -> float:
 def wall_time() -> datetime:
     """Return the present time of day in UTC."""
     return datetime.now(UTC)
+
+
+def time_asleep() -> float:
+    """Return the seconds since its start that this machine was suspended, as far as is known.
+
+    The monotonic clock stands still meanwhile, on Linux; elsewhere nothing tells.
+    """
+    boot = getattr(time, "CLOCK_BOOTTIME", None)
+    return 0.0 if boot is None else time.clock_gettime(boot) - time.monotonic()
+
+
+def through_sleep(now: Clock, asleep: Clock = time_asleep) -> Clock:
+    """Return a clock like ``now`` that has gone on while the machine was suspended."""
+    before = asleep()
+
+    def clock() -> float:
+        slept = asleep() - before
+        return now() + (slept if slept >= ASLEEP_SECONDS else 0.0)
+
+    return clock

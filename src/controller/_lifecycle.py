@@ -27,6 +27,8 @@ logger = logging.getLogger(__name__)
 
 FLUSH_SECONDS: Final = 2.0
 """What the last events get to be written."""
+RELEASE_SECONDS: Final = 3.0
+"""What giving the lease back may take: where that fails, the others wait until it expires."""
 ELECTION: Final = "leader election"
 
 
@@ -81,8 +83,14 @@ class Lifecycle:
         return self._leading and elector is not None and not elector.is_leader
 
     def failure(self) -> ControllerError | None:
-        """Return what ended a part that should not have ended, naming it."""
-        error = self.tasks.failure()
+        """Return what ended a part that should not have ended, naming it.
+
+        In a stop all parts end; only the loss of the lease is a failure then.
+        """
+        loss = self.tasks.error(ELECTION)
+        if isinstance(loss, LeaseLost):
+            return loss
+        error = None if self._stopping else self.tasks.failure()
         # whoever meets it first, in the process the lease is what was lost
         if error is not None and isinstance(error.__cause__, LeaseLost):
             return error.__cause__
@@ -227,13 +235,12 @@ class Lifecycle:
         elector = self._parts.elector
         if elector is None:
             return
-        limit = elector.config.renew_deadline if elector.is_leader else FLUSH_SECONDS
         await self.tasks.cancel([ELECTION, "lease watch"])
         if self._stuck:
             going_on = ", ".join(self._stuck)
             logger.error("lease %s is not released: %s goes on", elector.config.key, going_on)
             return
-        await elector.release(limit)
+        await elector.release(min(RELEASE_SECONDS, elector.config.renew_deadline))
 
     def _unique(self, name: str) -> str:
         """Tell apart informers of one kind with different selections."""

@@ -51,6 +51,13 @@ class TaskSet:
             return error
         return None
 
+    def error(self, name: str) -> BaseException | None:
+        """Return what a task has ended with, if it has."""
+        task = self._tasks.get(name)
+        if task is None or not task.done() or task.cancelled():
+            return None
+        return task.exception()
+
     def abort(self, names: Iterable[str]) -> None:
         """Begin to cancel tasks, at once and without waiting; :meth:`cancel` has to follow."""
         for name in names:

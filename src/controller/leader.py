@@ -17,7 +17,7 @@ import uuid
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from ._clock import WallClock, loop_time, wall_time
+from ._clock import Clock, WallClock, loop_time, through_sleep, time_asleep, wall_time
 from ._leaseview import LeaseView
 from ._leasewatch import LeaseWatch
 from .client.api import Client
@@ -51,14 +51,16 @@ class LeaderElector:
         now: Now = loop_time,
         wall: WallClock = wall_time,
         rand: Callable[[], float] = random.random,
+        asleep: Clock = time_asleep,
     ) -> None:
         self.config = config
         self.identity = identity or f"{socket.gethostname()}_{uuid.uuid4()}"
         self._client = client
-        self._now = now
+        # a laptop that was closed for an hour has lost its lease, whatever its clock says
+        self._now = through_sleep(now, asleep)
         self._wall = wall
         self._rand = rand
-        self._view = LeaseView(config, self.identity, now)
+        self._view = LeaseView(config, self.identity, self._now)
         self._watch = LeaseWatch(client, config.key, self._noticed, now=now)
         # set when a try may end otherwise than the last one
         self._news = asyncio.Event()

@@ -284,4 +284,4 @@ async def refused(env: TestEnv, token: str) -> bool:
 async def observed(client: Client, namespace: str, name: str) -> bool:
     """Return whether the newest spec of a server was looked at."""
     obj = await client.get(SERVERS, ObjectKey(namespace, name))
-    return obj["status"].get("observedGeneration") == obj["metadata"]["generation"]
+    return bool(obj["status"].get("observedGeneration") == obj["metadata"]["generation"])

@@ -409,6 +409,20 @@ async def test_a_leader_that_stood_still_knows_before_any_timer_of_its_runs(clus
         await task
 
 
+async def test_a_machine_that_slept_has_lost_its_lease_though_its_clock_stood_still(cluster):
+    slept = 0.0
+    elector = LeaderElector(
+        Client(Line(cluster)), config(), identity="laptop", now=now, asleep=lambda: slept
+    )
+    task = asyncio.create_task(elector.run(lambda: None))
+    await eventually(lambda: elector.is_leader)
+    slept = 3600.0
+    with pytest.raises(LeaseLost):
+        elector.check("PUT /x")
+    with pytest.raises(LeaseLost, match="this process stood still"):
+        await task
+
+
 async def test_a_claim_that_took_too_long_to_be_answered_is_not_believed(cluster):
     """The process stood still between the request and its answer: the time is gone."""
     ahead = 0.0

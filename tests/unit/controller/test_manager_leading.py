@@ -221,6 +221,38 @@ async def test_a_run_that_hangs_when_the_lease_is_lost_gets_no_grace(cluster):
     assert now() - edited < 1
 
 
+async def test_parts_that_end_in_an_ordered_stop_are_no_failure(cluster):
+    """Its election goes on longest: between its end and theirs the process is healthy."""
+    one = Replica(cluster, "one").start()
+    await one.leads()
+    cluster.faults.delay(2, method="GET", path=f"{LEASE_PATH}/*", times=1)
+    one.stop.set()
+    await asyncio.sleep(1)
+    lifecycle = one.manager._lifecycle
+    assert lifecycle.failure() is None
+    await one.end()
+
+
+async def test_a_stop_that_is_forced_gives_the_lease_back_and_waits_for_nothing_else(cluster):
+    await Client(cluster).create(SECRETS, secret("a"), namespace="default")
+
+    class Hangs(Replica):
+        async def reconcile(self, request: Request) -> None:
+            await asyncio.sleep(1000)
+
+    one = Hangs(cluster, "one", grace=1000).start()
+    await one.leads()
+    one.stop.set()
+    await asyncio.sleep(1)
+    assert one.task is not None
+    one.task.cancel()
+    forced = now()
+    await asyncio.wait([one.task])
+    assert one.task.cancelled()
+    assert now() - forced < 0.1
+    assert (await read(cluster))["holderIdentity"] == ""
+
+
 async def test_a_lease_lost_during_an_ordered_stop_ends_its_grace_and_is_an_error(cluster):
     await Client(cluster).create(SECRETS, secret("a"), namespace="default")
 
