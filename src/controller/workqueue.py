@@ -38,6 +38,10 @@ LOW: Final = -100
 """The priority of what was there before and of resyncs."""
 
 
+RUN: Final = 512
+"""Keys that are looked ahead at a time: more would save nothing that can be measured."""
+
+
 class Mark(msgspec.Struct, gc=False):
     """What all keys have in common that were added, or taken, in one turn with one priority."""
 
@@ -60,7 +64,8 @@ class WorkQueue(Generic[K]):
         self._lines: Lines[K] = Lines(lambda key: self._marks[key].at)
         # the line of all that wait while there is but one; empty while there are several
         self._front: deque[K] = self._lines.front
-        # the priority of that line if a mark for it was made in this turn, and that mark
+        # the priority of that line if a mark for it was made in this turn and the queue is not
+        # shut down; and that mark. Keys of one mark stand side by side
         self._quick: int | None = None
         self._added = _NONE
         # keys that are being worked on and are to be queued again when that is done
@@ -74,9 +79,10 @@ class WorkQueue(Generic[K]):
         self._now: float | None = None
         # the mark of what was taken last in this turn
         self._taken = _NONE
-        # a run: keys with the same mark that were taken in this turn have waited equally long
+        # a run: keys of one mark, taken in this turn, have waited equally long. So many of them
+        # there are, of which so many are still the next ones in _front
         self._run_of: Mark | None = None
-        self._run = 0
+        self._run = self._left = 0
         self._run_waited = 0.0
         # keys whose work began and ended in the same turn
         self._instant = 0
@@ -104,14 +110,14 @@ class WorkQueue(Generic[K]):
         One that waits with a lower priority already is raised to this one, behind those that
         wait with it.
         """
-        if key in self._marks or self._closed:
+        if key in self._marks:
             self._add_known(key, priority)
         elif priority == self._quick:  # the hottest lines there are: no call that can be saved
             self._marks[key] = self._added
             self._front.append(key)
             if self._getters:
                 self._wake()
-        else:
+        elif not self._closed:
             mark = Mark(priority, self._time(), False)
             self._push(key, mark)
             self._hurry(mark)
@@ -121,12 +127,16 @@ class WorkQueue(Generic[K]):
 
         Errors: :class:`~.errors.QueueClosed` after a shutdown, once nothing waits any more.
         """
-        key = self._front.popleft() if self._front else await self._next()
-        mark = self._marks[key]
-        if mark is self._run_of:
-            self._run += 1
+        left = self._left
+        if left:
+            self._left = left - 1
+            key = self._front.popleft()
         else:
-            self._begin_run(mark)
+            while not self._lines.front:
+                if self._closed:
+                    raise QueueClosed("the work queue was shut down")
+                await self._wait()
+            key = self._pop()
         self._marks[key] = self._taken
         return key
 
@@ -141,7 +151,7 @@ class WorkQueue(Generic[K]):
         ``at`` is the present time of the event loop, for those who have looked already.
         """
         mark = self._marks.pop(key)
-        if at is None and mark is self._taken:
+        if mark is self._taken and at is None:
             self._instant += 1
         else:
             self._end_work(key, mark, at)
@@ -187,9 +197,7 @@ class WorkQueue(Generic[K]):
     @property
     def queue_duration(self) -> Histogram:
         """Seconds that keys waited until they were handed out."""
-        if self._run:
-            self._waits.observe(self._run_waited, self._run)
-            self._run = 0
+        self._end_run()
         return self._waits
 
     @property
@@ -214,6 +222,7 @@ class WorkQueue(Generic[K]):
         return [max(0.0, now - mark.at) for mark in self._marks.values() if mark.working]
 
     def _add_known(self, key: K, priority: int) -> None:
+        """Let a key come again that is being worked on; raise one that waits."""
         if self._closed:
             return
         mark = self._marks[key]
@@ -234,18 +243,9 @@ class WorkQueue(Generic[K]):
         if self._getters:
             self._wake()
 
-    async def _next(self) -> K:
-        """Wait for a key, and find out whose turn it is where there are several lines."""
-        while not self._lines.front:
-            if self._closed:
-                raise QueueClosed("the work queue was shut down")
-            await self._wait()
-        key = self._lines.pop(self._time())
-        self._look()
-        return key
-
     def _look(self) -> None:
         """Take notice of what has become of the lines."""
+        self._end_run()
         self._front = self._lines.front if self._lines.plain else deque()
         self._quick = None
 
@@ -254,23 +254,40 @@ class WorkQueue(Generic[K]):
         if self._lines.plain and self._now is not None:
             self._quick, self._added = mark.priority, mark
 
-    def _begin_run(self, mark: Mark) -> None:
-        """Measure a key that has not waited as long as the one before it."""
+    def _pop(self) -> K:
+        """Take out the key whose turn it is, and see how many come after it that are like it."""
+        now, plain = self._time(), self._lines.plain
+        key = self._front.popleft() if plain else self._lines.pop(now)
+        mark = self._marks[key]
+        if mark is not self._run_of:
+            self._end_run()
+            self._run_of, self._run_waited = mark, max(0.0, now - mark.at)
+            if self._taken.at != now or self._taken.priority != mark.priority:
+                self._taken = Mark(mark.priority, now, True)
+        if not plain:
+            self._look()
+        else:
+            ahead = min(len(self._front), RUN)
+            while ahead and self._marks[self._front[ahead - 1]] is not mark:
+                ahead //= 8
+            self._left = ahead  # those between are like the one that was looked at
+        self._run += 1 + self._left
+        return key
+
+    def _end_run(self) -> None:
         if self._run:
-            self._waits.observe(self._run_waited, self._run)
-        now = self._time()
-        if self._taken.at != now or self._taken.priority != mark.priority:
-            self._taken = Mark(mark.priority, now, True)
-        self._run_of, self._run, self._run_waited = mark, 1, max(0.0, now - mark.at)
+            self._waits.observe(self._run_waited, self._run - self._left)
+        self._run = self._left = 0
+        self._run_of = None
 
     def _end_work(self, key: K, mark: Mark, at: float | None) -> None:
         if not mark.working:
             self._marks[key] = mark
             raise ValueError(f"work on {key} was not begun, so it cannot be done")
-        now = self._time() if at is None else at
-        if at is not None and at != self._now:
+        now = self._time()
+        if at is not None and at != now:  # the turn has lasted for a while
             self._turn()
-            self._now = at
+            self._now = now = at
         self._works.observe(max(0.0, now - mark.at))
 
     def _time(self) -> float:
@@ -287,7 +304,8 @@ class WorkQueue(Generic[K]):
 
     def _turn(self) -> None:
         """Forget what belongs to a turn of the event loop that is over."""
-        self._now = self._quick = self._run_of = None
+        self._end_run()
+        self._now = self._quick = None
         self._taken = _NONE
 
     async def _wait(self) -> None:
@@ -305,6 +323,7 @@ class WorkQueue(Generic[K]):
 
     def _close(self) -> None:
         self._closed = True
+        self._quick = None
         while self._getters:
             self._wake()
 
