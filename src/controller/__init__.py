@@ -11,6 +11,7 @@ from .client import (
     Client,
     Config,
     JsonPatch,
+    MeasuredTransport,
     MergePatch,
     Patch,
     load_default,
@@ -83,10 +84,17 @@ from .protocols import (
     Runnable,
     Transport,
 )
-from .ratelimit import BucketLimiter, ExponentialLimiter, MaxOfLimiter, MaxWaitLimiter
+from .ratelimit import (
+    BucketLimiter,
+    ExponentialLimiter,
+    FastSlowLimiter,
+    MaxOfLimiter,
+    MaxWaitLimiter,
+)
 from .reconcile import Reconcile, Request, Result
 from .reflector import Reflector
 from .registration import Registration
+from .runstats import ControllerStats
 from .retry import retry_on_conflict
 from .signals import stop_on_signals
 from .stats import InformerStats
@@ -109,7 +117,7 @@ from .types import (
     Resource,
 )
 from .watcher import Changed, Listed, Watcher
-from .workqueue import WorkQueue
+from .workqueue import LOW, NORMAL, WorkQueue
 
 __all__ = [
     "Address",
@@ -130,6 +138,7 @@ __all__ = [
     "ConnectionRefused",
     "Controller",
     "ControllerError",
+    "ControllerStats",
     "DecodeError",
     "DelayQueue",
     "EVENTS",
@@ -138,6 +147,7 @@ __all__ = [
     "EventRecorder",
     "EventSink",
     "ExponentialLimiter",
+    "FastSlowLimiter",
     "FencedTransport",
     "Forbidden",
     "Gone",
@@ -153,6 +163,7 @@ __all__ = [
     "JsonPatch",
     "KubeObject",
     "LEASES",
+    "LOW",
     "LeaderElector",
     "LeaseConfig",
     "LeaseLost",
@@ -162,9 +173,11 @@ __all__ = [
     "ManagerError",
     "MaxOfLimiter",
     "MaxWaitLimiter",
+    "MeasuredTransport",
     "MergePatch",
     "Metadata",
     "NAMESPACES",
+    "NORMAL",
     "NotFound",
     "NotSynced",
     "Now",

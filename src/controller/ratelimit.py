@@ -21,6 +21,8 @@ class ExponentialLimiter(Generic[K]):
     """Doubles the delay with each failure of the same item."""
 
     def __init__(self, base: float = BASE_DELAY, cap: float = MAX_DELAY) -> None:
+        if not 0 < base <= cap < math.inf:
+            raise ValueError(f"delays from {base} s to {cap} s: give 0 < base <= cap")
         self._base = base
         self._cap = cap
         # exponents above this one exceed the cap: floats never overflow
@@ -43,6 +45,34 @@ class ExponentialLimiter(Generic[K]):
         return self._failures.get(item, 0)
 
 
+class FastSlowLimiter(Generic[K]):
+    """Waits ``fast`` seconds after each of the first failures of an item, then ``slow`` ones."""
+
+    def __init__(self, fast: float, slow: float, attempts: int) -> None:
+        if not 0 <= fast <= slow < math.inf:
+            raise ValueError(f"{fast} s and then {slow} s: give 0 <= fast <= slow")
+        if attempts < 0:
+            raise ValueError(f"{attempts} fast attempts: give 0 or more")
+        self._fast = fast
+        self._slow = slow
+        self._attempts = attempts
+        # items that failed since they were last forgotten; never holds a 0
+        self._failures: dict[K, int] = {}
+
+    def when(self, item: K) -> float:
+        """Count a failure and return the seconds to wait."""
+        failures = self._failures[item] = self._failures.get(item, 0) + 1
+        return self._fast if failures <= self._attempts else self._slow
+
+    def forget(self, item: K) -> None:
+        """Forget the failures of an item."""
+        self._failures.pop(item, None)
+
+    def failures(self, item: K) -> int:
+        """Return the failures counted since the last ``forget``."""
+        return self._failures.get(item, 0)
+
+
 class BucketLimiter(Generic[K]):
     """Limits all items together: a bucket of ``burst`` tokens, ``rate`` new ones a second.
 
@@ -50,6 +80,8 @@ class BucketLimiter(Generic[K]):
     """
 
     def __init__(self, rate: float = 10.0, burst: int = 100, *, now: Now = loop_time) -> None:
+        if not (0 < rate < math.inf and burst >= 1):
+            raise ValueError(f"a bucket of {burst} with {rate} a second lets nothing through")
         self._rate = rate
         self._burst = float(burst)
         self._now = now
@@ -89,6 +121,8 @@ class MaxOfLimiter(Generic[K]):
     """Waits for the slowest of several limiters."""
 
     def __init__(self, *limiters: RateLimiter[K]) -> None:
+        if not limiters:
+            raise ValueError("the slowest of no limiters: give one at least")
         self._limiters = limiters
 
     def when(self, item: K) -> float:
@@ -109,6 +143,8 @@ class MaxWaitLimiter(Generic[K]):
     """Never waits longer than ``max_wait``, whatever the wrapped limiter says."""
 
     def __init__(self, limiter: RateLimiter[K], max_wait: float) -> None:
+        if not max_wait >= 0:
+            raise ValueError(f"a longest wait of {max_wait} s: give 0 or more")
         self._limiter = limiter
         self._max_wait = max_wait
 

@@ -5,6 +5,7 @@ from .auth import Auth, StaticAuth, TokenFile
 from .config import Config, TlsConfig, load_in_cluster
 from .discovery import find_resource, is_served
 from .kubeconfig import load_default, load_kubeconfig
+from .measured import MeasuredTransport
 from .patch import ApplyPatch, JsonPatch, MergePatch, Patch, merge_difference
 from .transport import AiohttpTransport, Timeouts
 
@@ -15,6 +16,7 @@ __all__ = [
     "Client",
     "Config",
     "JsonPatch",
+    "MeasuredTransport",
     "MergePatch",
     "Patch",
     "StaticAuth",

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from hybridpg.controller._backoff import Backoff
 from hybridpg.controller.ratelimit import (
     BucketLimiter,
     ExponentialLimiter,
+    FastSlowLimiter,
     MaxOfLimiter,
     MaxWaitLimiter,
 )
@@ -98,6 +101,39 @@ def test_a_wait_can_be_capped_from_outside():
     assert limiter.failures("a") == 4
     limiter.forget("a")
     assert limiter.when("a") == 1
+
+
+def test_a_few_fast_attempts_are_followed_by_slow_ones():
+    limiter: FastSlowLimiter[str] = FastSlowLimiter(fast=0.5, slow=60, attempts=2)
+    assert [limiter.when("a") for _ in range(4)] == [0.5, 0.5, 60, 60]
+    assert [limiter.when("b"), limiter.failures("a"), limiter.failures("c")] == [0.5, 4, 0]
+    limiter.forget("a")
+    limiter.forget("never seen")
+    assert limiter.when("a") == 0.5
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        pytest.param(lambda: ExponentialLimiter(base=0), id="no base"),
+        pytest.param(lambda: ExponentialLimiter(base=-1), id="negative base"),
+        pytest.param(lambda: ExponentialLimiter(base=2, cap=1), id="cap below base"),
+        pytest.param(lambda: ExponentialLimiter(base=math.nan), id="base is not a number"),
+        pytest.param(lambda: ExponentialLimiter(cap=math.inf), id="endless cap"),
+        pytest.param(lambda: BucketLimiter(rate=0), id="bucket that is never filled"),
+        pytest.param(lambda: BucketLimiter(rate=-1), id="negative rate"),
+        pytest.param(lambda: BucketLimiter(burst=0), id="bucket that holds nothing"),
+        pytest.param(lambda: FastSlowLimiter(2, 1, 3), id="slow faster than fast"),
+        pytest.param(lambda: FastSlowLimiter(-1, 1, 3), id="negative delay"),
+        pytest.param(lambda: FastSlowLimiter(1, 2, -1), id="negative attempts"),
+        pytest.param(lambda: MaxOfLimiter(), id="the slowest of none"),
+        pytest.param(lambda: MaxWaitLimiter(ExponentialLimiter(), -1), id="negative wait"),
+        pytest.param(lambda: MaxWaitLimiter(ExponentialLimiter(), math.nan), id="no number"),
+    ],
+)
+def test_limits_that_make_no_sense_are_refused_with_what_to_give(make):
+    with pytest.raises(ValueError, match=r"give|lets nothing through"):
+        make()
 
 
 def test_backoff_grows_from_0_8_s_to_30_s():
