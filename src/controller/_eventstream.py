@@ -12,6 +12,7 @@ from collections.abc import AsyncGenerator
 from typing import Final
 
 from ._clock import loop_time
+from ._silence import Silence
 from ._source import Source
 from .decode import BOOKMARK, DELETED, WatchEvent, decode_event
 from .errors import ApiError, ControllerError, DecodeError, TransportError, UnknownEvent
@@ -49,8 +50,8 @@ class EventStream:
         self, source: Source, version: str, *, seconds: int, liveness: float, initial: bool = False
     ) -> None:
         self._source = source
-        self._liveness = liveness
         self._lines = source.lines(version, seconds=seconds, initial=initial)
+        self._silence = Silence(self._lines, liveness)
         # decoded already, and to be returned before anything is read
         self._ready: list[WatchEvent] = []
         # why nothing more can be read after that
@@ -87,6 +88,7 @@ class EventStream:
 
     async def close(self) -> None:
         """End the request."""
+        self._silence.stop()
         if isinstance(self._lines, AsyncGenerator):
             await self._lines.aclose()
 
@@ -109,8 +111,7 @@ class EventStream:
 
     async def _read(self) -> list[bytes] | None:
         try:
-            async with asyncio.timeout(self._liveness):
-                return await anext(self._lines, None)
+            return await self._silence.next()
         except TimeoutError as error:
             raise TransportError(
                 f"watch of {self._source.title} was silent for too long"
