@@ -164,7 +164,12 @@ class Watcher:
         """Return a list, its version, and the stream that goes on from it if there is one."""
         version = "" if self._version_unusable else self._version
         try:
-            return await self._list_from(version)
+            objects, found, stream = await self._list_from(version)
+            if not _is_older(found, version):
+                return objects, found, stream
+            if stream is not None:
+                await stream.close()
+            logger.warning("list of %s is older than what is known: read at quorum", self._title)
         except ApiError as error:
             if not version or not (isinstance(error, Gone) or too_large_resource_version(error)):
                 raise
@@ -280,3 +285,8 @@ class Watcher:
         if isinstance(error, ApiError) and error.retry_after is not None:
             delay = max(delay, min(error.retry_after, RETRY_AFTER_CAP))
         await asyncio.sleep(delay)
+
+
+def _is_older(version: str, known: str) -> bool:
+    # those of an API server are numbers that grow; of others nothing is known
+    return version.isdecimal() and known.isdecimal() and int(version) < int(known)

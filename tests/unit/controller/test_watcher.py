@@ -223,11 +223,39 @@ async def test_a_version_that_the_server_cannot_serve_is_given_up_for_a_quorum_r
 
 async def test_a_relist_that_fails_for_another_reason_is_tried_again_as_it_was():
     transport = ScriptedTransport(
-        [page(version="150"), failure(500), page(obj("b"))], [[refused(410, "Gone")]]
+        [page(version="150"), failure(500), page(obj("b"), version="151")],
+        [[refused(410, "Gone")]],
     )
     assert await follow(transport, seconds=5) == ["LIST", "LIST b"]
     versions = [call.query.get("resourceVersion") for call in transport.of("GET")]
     assert versions == [None, "150", "150"]
+
+
+async def test_a_list_from_before_what_is_known_is_not_taken_but_read_at_quorum():
+    """A server that lags behind must not take the cache, and its handlers, back in time."""
+    transport = ScriptedTransport(
+        [page(version="150"), page(obj("old"), version="149"), page(obj("b"), version="151")],
+        [[refused(410, "Gone")]],
+    )
+    assert await follow(transport, seconds=5) == ["LIST", "LIST b"]
+    versions = [call.query.get("resourceVersion") for call in transport.of("GET")]
+    assert versions == [None, "150", None]
+
+
+async def test_a_server_whose_newest_state_is_old_was_restored_and_is_believed():
+    transport = ScriptedTransport(
+        [page(version="150"), page(obj("old"), version="99")], [[refused(410, "Gone")]]
+    )
+    assert await follow(transport, seconds=5) == ["LIST", "LIST old"]
+    assert transport.of("WATCH")[1].query["resourceVersion"] == "99"
+
+
+async def test_versions_that_are_no_numbers_are_not_compared():
+    transport = ScriptedTransport(
+        [page(version="z"), page(obj("b"), version="a")], [[refused(410, "Gone")]]
+    )
+    assert await follow(transport, seconds=5) == ["LIST", "LIST b"]
+    assert [call.query.get("resourceVersion") for call in transport.of("GET")] == [None, "z"]
 
 
 async def test_the_quorum_read_is_remembered_until_a_list_succeeds():
@@ -332,7 +360,7 @@ async def test_events_that_mean_nothing_are_skipped_and_the_stream_goes_on(skipp
 )
 async def test_a_line_that_is_no_event_may_hide_a_change_so_the_list_is_read_again(rubbish):
     transport = ScriptedTransport(
-        [page(), page(obj("a"), obj("x"))],
+        [page(), page(obj("a"), obj("x"), version="104")],
         [[[rubbish, line("ADDED", obj("a", 103))], 60.0]],
     )
     assert await follow(transport, seconds=5) == ["LIST", "ADDED a", "LIST a x"]
