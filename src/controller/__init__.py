@@ -94,8 +94,8 @@ from .ratelimit import (
 from .reconcile import Reconcile, Request, Result
 from .reflector import Reflector
 from .registration import Registration
-from .runstats import ControllerStats
 from .retry import retry_on_conflict
+from .runstats import ControllerStats
 from .signals import stop_on_signals
 from .stats import InformerStats
 from .status import write_status
