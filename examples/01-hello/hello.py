@@ -15,7 +15,7 @@ def hello(client: hc.Client) -> hc.Manager:
     async def reconcile(request: hc.Request) -> None:
         if (found := hellos.store.get(request.key)) is not None:
             greeting = f"hello {found.decode()['spec']['who']}"
-            await hc.write_status(client, HELLOS, found, {"greeting": greeting})
+            await hc.write_status(manager.client, HELLOS, found, {"greeting": greeting})
 
     manager.controller("hello", reconcile).watch(hellos, handler=hc.enqueue_self())
     return manager

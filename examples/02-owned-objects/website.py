@@ -43,7 +43,7 @@ def websites(client: Client) -> Manager:
         wanted = page_of(site)
         page = pages.store.get(request.key)
         if page is None or page.decode().get("data") != wanted["data"]:
-            await apply(client, CONFIG_MAPS, wanted, force=True)
+            await apply(manager.client, CONFIG_MAPS, wanted, force=True)
 
     controller = manager.controller("website", reconcile, workers=4)
     controller.watch(sites, handler=enqueue_self(), predicate=generation_changed())

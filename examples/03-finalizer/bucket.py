@@ -45,11 +45,11 @@ def buckets(client: Client, storage: Storage) -> Manager:
         bucket = cached.store.get(request.key)
         if bucket is None:
             return
-        if await ensure_finalizer(client, BUCKETS, bucket, FINALIZER):
+        if await ensure_finalizer(manager.client, BUCKETS, bucket, FINALIZER):
             return  # just added, so it comes again; or it is on its way out without us
         if bucket.deleting:
             await storage.delete(bucket.uid)  # raises until it is gone, and is tried again
-            await remove_finalizer(client, BUCKETS, bucket, FINALIZER)
+            await remove_finalizer(manager.client, BUCKETS, bucket, FINALIZER)
             return
         await storage.ensure(bucket.uid, bucket.decode()["spec"]["size"])
 

@@ -65,7 +65,7 @@ def tickets(client: Client, printed: Printed) -> Manager:
             observed_generation=ticket.generation,
         )
         # nothing changed, nothing written; and what was not written is no news
-        if await write_status(client, TICKETS, ticket, status) is not None:
+        if await write_status(manager.client, TICKETS, ticket, status) is not None:
             about = ObjectReference(
                 TICKETS.api_version, TICKETS.kind, ticket.namespace, ticket.name, ticket.uid
             )

@@ -26,7 +26,7 @@ def greeter(client: Client) -> Manager:
         if hello is None:
             return None
         count = (hello.decode().get("status") or {}).get("count", 0)
-        await write_status(client, HELLOS, hello, {"count": count + 1})
+        await write_status(manager.client, HELLOS, hello, {"count": count + 1})
         return HOUR
 
     controller = manager.controller("greeter", reconcile)

@@ -16,14 +16,13 @@ from pydantic import BaseModel
 
 from hybridpg.app.cli.root import app
 from hybridpg.app.dev.crds import install_crds
-from hybridpg.controller import CUSTOM_RESOURCE_DEFINITIONS, Client, ObjectKey, Resource
-from hybridpg.controller.testing import FakeCluster
+from hybridpg.controller import Client
+from hybridpg.controller.testing import FakeCluster, eventually
 from hybridpg.crds import DatabaseSpec, ServerSpec
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
-KNOWN = {"kubectl", "psql", "tox", "hybridpg"}
-WIDGETS = Resource("example.com", "v1", "widgets", "Widget")
+KNOWN = {"curl", "hybridpg", "kubectl", "pip", "psql", "pytest", "shiv", "tox"}
 
 
 def blocks(path: Path, language: str) -> list[str]:
@@ -94,7 +93,8 @@ def test_the_imports_of_an_example_work(path, block):
     code = compile(block, str(path), "exec")
 
     imports = [line for line in block.splitlines() if line.startswith(("from ", "import "))]
-    assert imports or path.name == "embedding.md"
+    # the blocks of these pages rest on those before them
+    assert imports or path.name in ("controller.md", "embedding.md")
     assert code is not None
 
 
@@ -116,50 +116,10 @@ def embedding() -> dict[str, Any]:
     return names
 
 
-async def wait_for(condition) -> None:
-    async with asyncio.timeout(10):
-        while not await condition():
-            await asyncio.sleep(0.01)
+def test_the_hello_controller_of_the_embedding_page_is_the_one_of_the_examples():
+    block = blocks(ROOT / "docs" / "embedding.md", "python")[0]
 
-
-async def test_the_controller_of_the_embedding_page_reconciles():
-    cluster = FakeCluster()
-    client = Client(cluster)
-    await client.create(CUSTOM_RESOURCE_DEFINITIONS, widget_definition())
-    widget = {"apiVersion": "example.com/v1", "kind": "Widget", "metadata": {"name": "one"}}
-    await client.create(WIDGETS, {**widget, "spec": {"size": 3}}, namespace="default")
-    stop = asyncio.Event()
-    running = asyncio.create_task(embedding()["run"](cluster, stop))
-
-    async def has_status() -> bool:
-        found = await client.get(WIDGETS, ObjectKey("default", "one"))
-        return bool(found.get("status") == {"size": 3})
-
-    await wait_for(has_status)
-    stop.set()
-    await running
-
-
-def widget_definition() -> dict[str, Any]:
-    schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
-    version = {
-        "name": "v1",
-        "served": True,
-        "storage": True,
-        "subresources": {"status": {}},
-        "schema": {"openAPIV3Schema": schema},
-    }
-    return {
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {"name": "widgets.example.com"},
-        "spec": {
-            "group": "example.com",
-            "scope": "Namespaced",
-            "names": {"plural": "widgets", "singular": "widget", "kind": "Widget"},
-            "versions": [version],
-        },
-    }
+    assert block == (ROOT / "examples" / "01-hello" / "hello.py").read_text()
 
 
 async def test_the_operator_of_the_embedding_page_starts_and_stops():
@@ -171,7 +131,7 @@ async def test_the_operator_of_the_embedding_page_starts_and_stops():
     async def watches() -> bool:
         return sum(each.method == "WATCH" for each in cluster.requests) >= 2
 
-    await wait_for(watches)
+    await eventually(watches)
     stop.set()
     await running
 

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from types import ModuleType
 
+import aiohttp
 import pytest
 import yaml
 
@@ -19,6 +20,7 @@ from hybridpg.controller import (
     EVENTS,
     Client,
     JsonObject,
+    Manager,
     MergePatch,
     NotFound,
     ObjectKey,
@@ -219,6 +221,62 @@ async def test_a_ticket_is_looked_at_every_minute_until_it_is_printed(fake_clust
         notes = {item.decode()["reason"] for item in (await client.list(EVENTS)).items}
     assert [round(later - looks[0]) for later in looks] == [0, 60, 120, 180]
     assert notes == {"Ordered", "Printed", "NoSuchPlace"}
+
+
+async def fetch(manager: Manager, path: str) -> tuple[int, str]:
+    assert manager.health is not None
+    url = f"http://127.0.0.1:{manager.health.port}{path}"
+    async with aiohttp.ClientSession() as session, session.get(url) as answer:
+        return answer.status, await answer.text()
+
+
+async def test_a_watched_process_says_how_it_is_and_what_it_did(fake_cluster: FakeCluster):
+    watched = load("05-metrics-and-health", "watched")
+    manager: Manager = watched.watched(Client(fake_cluster), "127.0.0.1", 0)
+
+    async def counted() -> bool:
+        _, metrics = await fetch(manager, "/metrics")
+        line = 'controller_runtime_reconcile_total{controller="namespace",result="success"}'
+        return any(
+            each.startswith(line) and not each.endswith(" 0.0") for each in metrics.split("\n")
+        )
+
+    async with manager:
+        await eventually(counted)
+        assert (await fetch(manager, "/healthz"))[0] == 200
+        status, parts = await fetch(manager, "/readyz?verbose")
+    assert status == 200
+    assert "namespaces" in parts
+
+
+@virtual
+async def test_of_two_replicas_one_greets_and_the_other_follows_at_once(fake_cluster: FakeCluster):
+    elected = load("06-leader-election", "elected")
+    client = Client(fake_cluster)
+    await define(client, elected.HELLOS)
+    await make(client, elected.HELLOS, "world", who="world")
+
+    async def greeting() -> object:
+        found = await client.get(elected.HELLOS, key("world"))
+        return (found.get("status") or {}).get("greeting")
+
+    async def of(name: str) -> bool:
+        return await greeting() == f"from {name}"
+
+    stop = asyncio.Event()
+    first = asyncio.create_task(elected.elected(client, "one").run(stop))
+    await eventually(lambda: of("one"))
+    stop_second = asyncio.Event()
+    second = asyncio.create_task(elected.elected(client, "two").run(stop_second))
+    await asyncio.sleep(60)
+    assert await of("one")
+    stop.set()
+    await first
+    left = asyncio.get_running_loop().time()
+    await eventually(lambda: of("two"))
+    assert asyncio.get_running_loop().time() - left < elected.LEASE.retry_period
+    stop_second.set()
+    await second
 
 
 def test_the_tests_of_an_embedder_pass():
