@@ -73,6 +73,7 @@ from .predicates import (
     labels_changed,
     negate,
     resource_version_changed,
+    resynced,
 )
 from .protocols import (
     EventHandler,
@@ -241,6 +242,7 @@ __all__ = [
     "remove_condition",
     "remove_finalizer",
     "resource_version_changed",
+    "resynced",
     "retry_on_conflict",
     "set_condition",
     "stop_on_signals",

@@ -61,6 +61,14 @@ def resource_version_changed() -> Predicate:
     return _on_update(lambda old, new: old.resource_version != new.resource_version)
 
 
+def resynced() -> Predicate:
+    """Let resyncs pass and nothing else, for a source that asked for them.
+
+    ``any_of(generation_changed(), resynced())``: by itself the first drops them as no change.
+    """
+    return lambda event: event.repeated and event.old is not None
+
+
 def labels_changed() -> Predicate:
     """Drop updates that left the labels as they were; adds and deletes pass."""
     return _on_metadata(lambda old, new: old.labels != new.labels)

@@ -17,6 +17,7 @@ from hybridpg.controller.predicates import (
     labels_changed,
     negate,
     resource_version_changed,
+    resynced,
 )
 from hybridpg.controller.types import OwnerReference
 
@@ -72,6 +73,15 @@ def test_adds_and_deletes_always_pass(name):
 @pytest.mark.parametrize("name", ALL)
 def test_a_resync_is_no_change(name):
     assert not ALL[name](Event(OLD, OLD))
+
+
+def test_resyncs_can_be_let_through_beside_changes():
+    either = any_of(ALL["generation"], resynced())
+    assert either(Event(OLD, OLD))
+    assert either(Event(OLD, CHANGES["generation"]))
+    assert not either(Event(OLD, CHANGES["labels"]))
+    others = [Event(None, OLD), Event(None, OLD, initial=True), Event(OLD, None)]
+    assert not any(resynced()(event) for event in [*others, Event(OLD, CHANGES["generation"])])
 
 
 def test_predicates_compose():
