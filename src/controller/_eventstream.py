@@ -14,7 +14,7 @@ from typing import Final
 from ._clock import loop_time
 from ._silence import Silence
 from ._source import Source
-from .decode import BOOKMARK, DELETED, WatchEvent, decode_event
+from .decode import ADDED, BOOKMARK, DELETED, WatchEvent, decode_event
 from .errors import ApiError, ControllerError, DecodeError, TransportError, UnknownEvent
 from .metadata import metadata_of
 from .types import KubeObject
@@ -27,8 +27,8 @@ NO_BOOKMARK_SECONDS: Final = 10.0
 """After so long without the bookmark the log says that the list is still incomplete."""
 
 NOT_SENT_SECONDS: Final = 30.0
-"""A bookmark without that annotation, so long after the last object, is one of a server that does
-not know streamed lists and takes the request for a watch."""
+"""A change, or a bookmark without that annotation, so long after the last object is one of a server
+that does not know streamed lists and takes the request for a watch."""
 
 
 class MissedChange(ControllerError):
@@ -152,24 +152,29 @@ class _Initial:
         self.begun = False
         # by namespace and name: a key for each object would be work for the garbage collector
         self._found: dict[str, dict[str, KubeObject]] = {}
+        # when an object was added last
         self._grown = loop_time()
 
     def take(self, event: WatchEvent) -> bool:
         """Take one event and say whether it completes the list."""
         self.begun = True
+        obj, now = event.object, loop_time()
+        if event.type == ADDED:
+            self._grown = now
+        if event.type != BOOKMARK:
+            self._store(event)
+        elif metadata_of(obj).annotations.get(INITIAL_END) == "true":
+            return True
+        if now - self._grown > NOT_SENT_SECONDS:
+            raise InitialNotSent("changes and bookmarks come, but none that completes the list")
+        return False
+
+    def _store(self, event: WatchEvent) -> None:
         obj = event.object
-        if event.type == BOOKMARK:
-            if metadata_of(obj).annotations.get(INITIAL_END) == "true":
-                return True
-            if loop_time() - self._grown > NOT_SENT_SECONDS:
-                raise InitialNotSent("bookmarks come, but none that completes the list")
-            return False
-        self._grown = loop_time()
         if event.type == DELETED:
             self._found.get(obj.namespace, {}).pop(obj.name, None)
         else:
             self._found.setdefault(obj.namespace, {})[obj.name] = obj
-        return False
 
     def objects(self) -> list[KubeObject]:
         """Return what the list holds."""

@@ -197,10 +197,13 @@ async def test_a_list_that_is_not_complete_after_ten_seconds_is_in_the_log(caplo
     ]
 
 
-async def test_a_server_that_takes_it_for_a_watch_is_listed():
+@pytest.mark.parametrize(
+    "later", [bookmark(9), line("MODIFIED", obj("a", 9))], ids=["bookmark", "change"]
+)
+async def test_a_server_that_takes_it_for_a_watch_is_listed(later):
     transport = ScriptedTransport(
         [page(obj("a"))],
-        streams=[[[added("a")], 60.0, [bookmark(9)], 3600.0]],
+        streams=[[[added("a")], 60.0, [later], 3600.0]],
     )
     assert await follow(transport, seconds=600, liveness=90) == ["LIST a"]
     assert transport.verbs()[:3] == ["STREAM", "GET", "WATCH"]
