@@ -1,105 +1,82 @@
-"""Usage: python -m tests.bench [--rounds N] [SCENARIO...]
+"""Usage: python -m tests.bench [--rounds N] [--quick] [--only CLIENT,…] [SCENARIO...]
+       python -m tests.bench --check [--slack 0.1] | --table
 
-Runs the benchmarks and prints a table; writes build/bench.json. Samples are interleaved: each round
-takes one of every client, so that a slow minute of the machine hits all of them. Figures are
-medians. Compare ratios: the absolute ones say as much about the machine as about the code.
+Runs the benchmarks, prints a table and writes build/bench.json; scenarios that are named replace
+their rows in it and leave the others. --check compares that file with the goals and fails where
+one is missed; --table prints it as docs/benchmarks.md has it. Figures are medians of interleaved
+rounds. Compare ratios: the absolute ones say as much about the machine as about the code.
 """
+
+from __future__ import annotations
 
 import argparse
 import asyncio
 import json
 import os
-import statistics
-import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import NoReturn
 
-from .scenarios import SCENARIOS, Scenario
+from . import goals, table
+from .run import Row, measure, merged
+from .scenarios import SCENARIOS
+from .target import Target
 
 OUTPUT = Path("build/bench.json")
 ROUNDS = 5
-SAMPLE_SECONDS = 600
-"""The slowest peer takes a minute for a sample on a small machine."""
-
-Samples = dict[str, dict[str, list[float]]]
-"""Row -> client -> figures."""
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="tests.bench")
     parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help=", ".join(SCENARIOS))
     parser.add_argument("--rounds", type=int, default=ROUNDS)
-    parser.add_argument("--sample", nargs=3, metavar=("SCENARIO", "CLIENT", "PORT"))
-    arguments = parser.parse_args()
-    if unknown := set(arguments.scenarios) - set(SCENARIOS):
+    parser.add_argument("--quick", action="store_true", help="small counts and one round")
+    parser.add_argument("--only", default="", help="peers to measure, with commas between")
+    parser.add_argument("--output", type=Path, default=OUTPUT)
+    parser.add_argument("--check", action="store_true", help="compare the results with the goals")
+    parser.add_argument("--slack", type=float, default=0.0, help="how far a goal may be missed")
+    parser.add_argument("--table", action="store_true", help="print the results as a table")
+    parser.add_argument("--sample", nargs=4, metavar=("SCENARIO", "CLIENT", "TARGET", "COUNT"))
+    chosen = parser.parse_args(arguments)
+    if unknown := set(chosen.scenarios) - set(SCENARIOS):
         parser.error(f"no such scenario: {', '.join(sorted(unknown))}")
-    if arguments.sample:
-        name, client, port = arguments.sample
-        print(json.dumps(asyncio.run(SCENARIOS[name].sample(client, int(port)))))
-        return
-    rows = [
-        row
-        for name in arguments.scenarios or SCENARIOS
-        for row in measure(name, SCENARIOS[name], arguments.rounds)
-    ]
-    OUTPUT.parent.mkdir(exist_ok=True)
-    OUTPUT.write_text(json.dumps(rows, indent=2, ensure_ascii=False) + "\n")
-    print_table(rows)
+    if chosen.sample:
+        name, client, target, count = chosen.sample
+        asyncio.run(_sample(name, client, Target.parse(target), int(count)))
+    if not chosen.check and not chosen.table:
+        _run(chosen)
+        return 0
+    rows = read(chosen.output)
+    if chosen.check:
+        return goals.report(rows, chosen.slack)
+    print(table.render(rows))
+    return 0
 
 
-def measure(name: str, scenario: Scenario, rounds: int) -> list[dict[str, Any]]:
-    """Take all samples of a scenario and return its rows."""
-    samples: Samples = {row: {} for row in scenario.units}
-    with scenario.server() as port:
-        for number in range(rounds):
-            for client in scenario.clients:
-                print(f"{name} {number + 1}/{rounds} {client}", file=sys.stderr)
-                for row, figure in take(name, client, port).items():
-                    samples[row].setdefault(client, []).append(figure)
-    return [make_row(row, unit, samples[row]) for row, unit in scenario.units.items()]
+async def _sample(name: str, client: str, target: Target, count: int) -> NoReturn:
+    print(json.dumps(await SCENARIOS[name].sample(client, target, count)), flush=True)
+    # at once: some peers take their time to stop, or never do while a watch is open
+    os._exit(0)
 
 
-def take(name: str, client: str, port: int) -> dict[str, float]:
-    """Take one sample in a fresh process."""
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.bench", "--sample", name, client, str(port)],
-        stdout=subprocess.PIPE,
-        timeout=SAMPLE_SECONDS,
-        check=True,
-        env={**os.environ, "PYTHONWARNINGS": "ignore"},
-    )
-    figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return figures
+def _run(chosen: argparse.Namespace) -> None:
+    names = chosen.scenarios or [name for name, each in SCENARIOS.items() if each.by_default]
+    rounds = 1 if chosen.quick else chosen.rounds
+    only = [name for name in chosen.only.split(",") if name]
+    chosen.output.parent.mkdir(exist_ok=True)
+    for name in names:
+        rows = measure(name, rounds=rounds, quick=chosen.quick, only=only)
+        print(table.render(rows), flush=True)
+        # after each scenario, so that a run that is cut can be taken up where it was
+        rows = merged(read(chosen.output), rows)
+        chosen.output.write_text(json.dumps(rows, indent=2, ensure_ascii=False) + "\n")
 
 
-def make_row(name: str, unit: str, samples: dict[str, list[float]]) -> dict[str, Any]:
-    """Return one row of the result; ``ratio`` is ours by the floor, or by the best peer."""
-    medians = {client: round(statistics.median(each), 3) for client, each in samples.items()}
-    ours, floor = medians.pop("hybridpg"), medians.pop("floor", None)
-    base = floor or min(medians.values(), default=0)
-    ratio = round(ours / base, 2) if base else None
-    return {
-        "name": name,
-        "unit": unit,
-        "ours": ours,
-        "floor": floor,
-        "peers": medians,
-        "ratio": ratio,
-    }
-
-
-def print_table(rows: list[dict[str, Any]]) -> None:
-    """Print the rows as the table that stands in docs/benchmarks.md."""
-    print("| row | unit | hybridpg | floor | ratio | peers |")
-    print("|---|---|---|---|---|---|")
-    for row in rows:
-        peers = ", ".join(f"{peer} {figure:g}" for peer, figure in row["peers"].items())
-        print(
-            f"| {row['name']} | {row['unit']} | {row['ours']:g} | {row['floor'] or '-'} "
-            f"| {row['ratio'] or '-'} | {peers or '-'} |"
-        )
+def read(path: Path) -> list[Row]:
+    """Return the rows of an earlier run."""
+    rows: list[Row] = json.loads(path.read_text()) if path.exists() else []
+    return rows
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,132 +1,194 @@
-"""What is measured: each scenario knows its clients, its unit and how one sample is taken.
+"""What is measured: each scenario knows its clients, its rows and how one sample is taken.
 
 A sample runs in a process of its own, which prints one JSON object of figures by row name.
 """
 
-import asyncio
-import gc
-import os
-import time
-from collections import deque
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
+from __future__ import annotations
 
-from .clients import LISTERS, WATCHES
-from .ready import by_hand, by_operator
-from .replay import replay
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
 
-OBJECTS = 50_000
-EVENTS = 100_000
-KEYS = 10_000
-CYCLES = 200_000
+from . import queues, real, samples
+from .golang import unavailable
+from .replay import Served, replay
+from .target import Target
 
-Figures = dict[str, float]
-Sample = Callable[[str, int], Coroutine[Any, Any, Figures]]
-"""(client, port of the replay server) -> figure by row."""
+PYTHON = ("kopf", "kr8s", "kubernetes", "kubernetes-asyncio", "lightkube")
+GO = "client-go"
+PEERS = (*PYTHON, GO)
+OURS, FLOOR = "hybridpg", "floor"
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """One thing to measure; ``units`` has its rows, ``served`` is what the replay server holds."""
+    """One thing to measure.
 
-    sample: Sample
+    ``units`` has its rows, ``count`` how many events or objects a sample takes, and ``quick`` how
+    many where only the benchmark itself is tested. ``shares`` are parts of the count for clients
+    that would take minutes for all: what they cost per event does not depend on it.
+    """
+
+    sample: samples.Sample
     clients: tuple[str, ...]
-    units: dict[str, str]
-    served: dict[str, int] | None = None
+    units: Mapping[str, str]
+    count: int = 0
+    quick: int = 0
+    served: Callable[[int], AbstractContextManager[Target]] | None = None
+    shares: Mapping[str, float] = field(default_factory=dict)
+    rounds: int | None = None
+    by_default: bool = True
 
     @contextmanager
-    def server(self) -> Iterator[int]:
-        """Run what the clients talk to; yields its port, 0 where there is none."""
+    def server(self, count: int) -> Iterator[Target]:
+        """Run what the clients talk to; yields where it is."""
         if self.served is None:
-            yield 0
+            yield Target()
             return
-        with replay(**self.served) as port:
-            yield port
+        with self.served(count) as target:
+            yield target
+
+    def part(self, client: str, count: int) -> int:
+        """How many a client takes."""
+        return max(1, int(count * self.shares.get(client, 1)))
 
 
-def resident() -> float:
-    """KB of memory that this process holds, garbage excepted."""
-    gc.collect()
-    with open("/proc/self/statm") as statm:
-        return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1024
+SLOW = {"kr8s": 0.1, GO: 0.25}
+KEYS = 10_000
 
 
-async def watch(client: str, port: int) -> Figures:
-    """From the bytes of a watch to a cache and a queue of keys."""
-    seconds = await WATCHES[client](port, EVENTS)
-    return {"watch.events": seconds / EVENTS * 1e6}
+def _firehose(*, tls: bool = False) -> Callable[[int], AbstractContextManager[Target]]:
+    return lambda count: replay(Served(events=count, keys=min(KEYS, count), tls=tls))
 
 
-async def listing(client: str, port: int) -> Figures:
-    """From the bytes of a list to a cache; memory is what the cache holds afterwards."""
-    before = resident()
-    seconds, cache = await LISTERS[client](port, OBJECTS)
-    # the floor of memory is the bytes themselves
-    held = cache / 1024 if isinstance(cache, int) else resident() - before
-    return {"list.50k": seconds / OBJECTS * 1e6, "list.50k.memory": held / OBJECTS}
+def _watches(name: str, *, tls: bool = False) -> Scenario:
+    return Scenario(
+        samples.watch(name),
+        (OURS, FLOOR, *PEERS),
+        {name: "µs", f"{name}.wall": "µs"},
+        100_000,
+        1_000,
+        _firehose(tls=tls),
+        SLOW,
+    )
 
 
-async def queue(client: str, port: int) -> Figures:
-    """Add, get and done of one key."""
-    run = {"hybridpg": _work_queue, "asyncio.Queue": _asyncio_queue, "floor": _deque}[client]
-    return {"queue.cycle": await run() / CYCLES * 1e6}
-
-
-async def _work_queue() -> float:
-    from hybridpg.controller import WorkQueue
-
-    made: WorkQueue[int] = WorkQueue()
-    begin = time.perf_counter()
-    for key in range(CYCLES):
-        made.add(key)
-    for _ in range(CYCLES):
-        made.done(await made.get())
-    return time.perf_counter() - begin
-
-
-async def _asyncio_queue() -> float:
-    made: asyncio.Queue[int] = asyncio.Queue()
-    begin = time.perf_counter()
-    for key in range(CYCLES):
-        made.put_nowait(key)
-    for _ in range(CYCLES):
-        await made.get()
-        made.task_done()
-    return time.perf_counter() - begin
-
-
-async def _deque() -> float:
-    made: deque[int] = deque()
-    begin = time.perf_counter()
-    for key in range(CYCLES):
-        made.append(key)
-    for _ in range(CYCLES):
-        made.popleft()
-    return time.perf_counter() - begin
-
-
-async def ready(client: str, port: int) -> Figures:
-    """From applying a server and a database to the login of an application."""
-    run = {"hybridpg": by_operator, "floor": by_hand}[client]
-    return {"apply.ready": await run()}
-
-
-PEERS = ("kopf", "kubernetes-asyncio", "lightkube")
 SCENARIOS = {
-    "watch": Scenario(
-        watch,
-        ("hybridpg", "floor", *PEERS),
-        {"watch.events": "µs"},
-        {"events": EVENTS, "keys": KEYS},
+    "watch": _watches("watch.decode"),
+    "watch.tls": _watches("watch.decode.tls", tls=True),
+    "framing": Scenario(
+        samples.framing,
+        (OURS, FLOOR),
+        {"watch.framing": "µs"},
+        100_000,
+        1_000,
+        _firehose(),
     ),
-    "list": Scenario(
-        listing,
-        ("hybridpg", "floor", *PEERS),
-        {"list.50k": "µs", "list.50k.memory": "KB"},
-        {"listed": OBJECTS},
+    "e2e": Scenario(
+        samples.work,
+        (OURS, f"{OURS}+decode", FLOOR, "kopf", GO),
+        {"watch.e2e.noop": "µs", "watch.e2e.decode": "µs"},
+        100_000,
+        1_000,
+        _firehose(),
     ),
-    "queue": Scenario(queue, ("hybridpg", "floor", "asyncio.Queue"), {"queue.cycle": "µs"}),
-    "ready": Scenario(ready, ("hybridpg", "floor"), {"apply.ready": "s"}),
+    "list.10k": Scenario(
+        samples.listing("10k"),
+        (OURS, FLOOR, *PEERS),
+        {"list.10k": "µs", "list.10k.wall": "µs"},
+        10_000,
+        600,
+        lambda count: replay(Served(listed=count, streaming=False)),
+    ),
+    "list.50k": Scenario(
+        samples.listing("50k"),
+        (OURS, FLOOR, *PEERS),
+        {
+            "list.50k": "µs",
+            "list.50k.wall": "µs",
+            "memory.object": "KB",
+            "pause.50k": "ms",
+            "pause.50k.gc": "ms",
+        },
+        50_000,
+        600,
+        lambda count: replay(Served(listed=count, streaming=False)),
+    ),
+    "stream.50k": Scenario(
+        samples.streaming,
+        (OURS, FLOOR),
+        {"list.stream.50k": "µs", "pause.stream.50k": "ms"},
+        50_000,
+        600,
+        lambda count: replay(Served(listed=count)),
+    ),
+    "long": Scenario(
+        samples.long,
+        (OURS, FLOOR, *PEERS),
+        {"event.20mb": "ms"},
+        5,
+        2,
+        lambda count: replay(Served(events=count, long=20 * 2**20)),
+    ),
+    "queue": Scenario(
+        queues.cycle,
+        (OURS, FLOOR, "asyncio.Queue"),
+        {"queue.cycle": "µs"},
+        200_000,
+        2_000,
+    ),
+    "idle": Scenario(
+        samples.idle,
+        (OURS, "kopf", "kubernetes-asyncio", "lightkube", GO),
+        {"watch.idle50": "ms", "watch.idle50.memory": "MiB"},
+        20,
+        1,
+        lambda count: replay(Served(bookmarks=10.0, tls=True)),
+        rounds=3,
+    ),
+    "lone": Scenario(
+        samples.paced("lone", 0.5),
+        (OURS, FLOOR, "kopf", GO),
+        {"latency.lone": "ms"},
+        100,
+        20,
+        lambda count: replay(Served(events=count, keys=count, pace=20.0, tls=True)),
+        rounds=3,
+    ),
+    "paced": Scenario(
+        samples.paced("1000", 0.99),
+        (OURS, FLOOR, "kopf", GO),
+        {"latency.1000": "ms", "latency.1000.cpu": "µs"},
+        5_000,
+        200,
+        lambda count: replay(Served(events=count, keys=count, pace=1000.0, tls=True)),
+        rounds=3,
+    ),
+    "real": Scenario(
+        samples.real,
+        (OURS, FLOOR, "floor+raw", *PEERS),
+        {"sync.real.10k": "µs", "sync.real.10k.wall": "ms"},
+        10_000,
+        300,
+        real.cluster,
+    ),
+    "ready": Scenario(samples.ready, (OURS, FLOOR), {"apply.ready": "s"}),
+    "churn": Scenario(
+        samples.churn,
+        (OURS,),
+        {"churn.10m": "MiB"},
+        10_000_000,
+        20_000,
+        lambda count: replay(
+            Served(events=min(count, 100_000), keys=1_000, churn=True, repeats=1_000_000)
+        ),
+        rounds=1,
+        by_default=False,
+    ),
 }
+"""By name, in the order in which they run."""
+
+
+def missing(client: str) -> str:
+    """Say why a client cannot be measured here, or nothing."""
+    return unavailable() if client == GO else ""
