@@ -26,35 +26,53 @@ AGE_SECONDS: Final = 1.0
 SHARE: Final = 8
 """One in so many hand-outs is for what has aged: an eighth of the workers' time at most."""
 
+SLACK: Final = 64
+"""Void entries that are tolerated whatever the number of keys."""
+
 
 class Line(Generic[K]):
     """The keys of one priority."""
 
-    __slots__ = ("ghosts", "keys")
+    __slots__ = ("ghosts", "keys", "void")
 
     def __init__(self) -> None:
-        # oldest first; the first one is no ghost, unless all are
+        # oldest first; the first one is no ghost
         self.keys: deque[K] = deque()
         # how many of the entries of a key are void, because it was moved; these are its oldest
         self.ghosts: dict[K, int] = {}
+        # how many entries are void in all
+        self.void = 0
 
     def __len__(self) -> int:
         """Return how many keys wait in this line."""
-        return len(self.keys) - (sum(self.ghosts.values()) if self.ghosts else 0)
+        return len(self.keys) - self.void
 
     def remove(self, key: K) -> None:
         """Void the entry of a key: to search for it would take longer than to skip it later."""
         self.ghosts[key] = self.ghosts.get(key, 0) + 1
+        self.void += 1
+        if self.void > SLACK and 2 * self.void > len(self.keys):
+            self.keys = deque(key for key in self.keys if not self._exorcised(key))
         self.trim()
 
     def trim(self) -> None:
         """Drop what is void at the front."""
-        ghosts = self.ghosts
-        while ghosts and self.keys[0] in ghosts:
-            key = self.keys.popleft()
-            ghosts[key] -= 1
-            if not ghosts[key]:
-                del ghosts[key]
+        while self.void and self._exorcised(self.keys[0]):
+            self.keys.popleft()
+
+    def clear(self) -> None:
+        """Forget all keys."""
+        self.keys.clear()
+        self.ghosts.clear()
+        self.void = 0
+
+    def _exorcised(self, key: K) -> bool:
+        """Whether the oldest entry of a key was void, which is forgotten then."""
+        count = self.ghosts.pop(key, 0)
+        if count > 1:
+            self.ghosts[key] = count - 1
+        self.void -= count > 0
+        return count > 0
 
 
 class Lines(Generic[K]):
@@ -72,7 +90,7 @@ class Lines(Generic[K]):
         self._below: dict[int, Line[K]] = {}
         # their priorities, ascending
         self._order: list[int] = []
-        # keys of the front that were handed out while others were passed over
+        # keys that were handed out while others were passed over, since the last of those
         self._passed = 0
         # none of those that are passed over is old enough before that time
         self._aged_at = 0.0
@@ -125,8 +143,7 @@ class Lines(Generic[K]):
 
     def clear(self) -> None:
         """Forget all keys."""
-        self._front.keys.clear()
-        self._front.ghosts.clear()
+        self._front.clear()
         self._below.clear()
         self._order.clear()
         self._look()
@@ -164,9 +181,7 @@ class Lines(Generic[K]):
     def _look(self) -> None:
         """Take over what is in front."""
         self.front = self._front.keys
-        self.plain = not self._below and not self._front.ghosts
-        if not self._below:
-            self._passed, self._aged_at = 0, 0.0
+        self.plain = not self._below and not self._front.void
 
     def _age(self, priority: int) -> float:
         return self._since(self._below[priority].keys[0])
