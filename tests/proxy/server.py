@@ -306,8 +306,8 @@ def _broken(transport: asyncio.BaseTransport | None, *, reset: bool) -> web.Stre
 def _abort(transport: asyncio.BaseTransport | None, *, reset: bool) -> None:
     if not isinstance(transport, asyncio.Transport):  # it is gone already
         return
-    if reset:
-        connection = transport.get_extra_info("socket")
+    connection = transport.get_extra_info("socket")
+    if reset and connection is not None:
         with contextlib.suppress(OSError):  # it is closed already
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
     transport.abort()
