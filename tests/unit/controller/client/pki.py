@@ -34,19 +34,22 @@ class Pki:
         return context
 
 
-def make_pki(folder: Path) -> Pki:
-    """Write all certificates into a folder; each PEM holds its key as well."""
-    authority = _certificate(folder / "ca.pem", "ca", issuer=None)
-    _certificate(folder / "other.pem", "other", issuer=None)
-    _certificate(folder / "server.pem", "server", issuer=authority)
-    _certificate(folder / "client.pem", "client", issuer=authority)
+def make_pki(folder: Path, *, days: float = 1) -> Pki:
+    """Write all certificates into a folder; each PEM holds its key as well.
+
+    They end in so many days, which may be in the past.
+    """
+    authority = _certificate(folder / "ca.pem", "ca", issuer=None, days=days)
+    _certificate(folder / "other.pem", "other", issuer=None, days=days)
+    _certificate(folder / "server.pem", "server", issuer=authority, days=days)
+    _certificate(folder / "client.pem", "client", issuer=authority, days=days)
     return Pki(*(folder / f"{name}.pem" for name in ("ca", "other", "server", "client")))
 
 
 _Authority = tuple[x509.Name, ec.EllipticCurvePrivateKey]
 
 
-def _certificate(path: Path, name: str, *, issuer: _Authority | None) -> _Authority:
+def _certificate(path: Path, name: str, *, issuer: _Authority | None, days: float) -> _Authority:
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     issuer_name, issuer_key = issuer or (subject, key)
@@ -60,8 +63,8 @@ def _certificate(path: Path, name: str, *, issuer: _Authority | None) -> _Author
         .issuer_name(issuer_name)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
+        .not_valid_before(now - datetime.timedelta(days=2))
+        .not_valid_after(now + datetime.timedelta(days=days))
         .add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
         .add_extension(x509.SubjectAlternativeName(names), critical=False)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)

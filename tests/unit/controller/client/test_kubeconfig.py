@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.unit.controller.client.pki import Pki
+from tests.unit.controller.client.pki import Pki, make_pki
 
 from hybridpg.controller.client import TokenFile, config, load_default, load_kubeconfig
 from hybridpg.controller.errors import ConfigError
@@ -166,6 +166,40 @@ async def test_a_token_file_that_was_rotated_is_read_on_401(path: Path, tmp_path
     assert await config.auth.header() == "Bearer new"
 
 
+async def test_a_token_file_is_read_like_that_of_a_pod(path: Path, tmp_path: Path):
+    """H27."""
+    (tmp_path / "token").write_text("old\n")
+    config = await load_kubeconfig(write(path, user={"tokenFile": str(tmp_path / "token")}))
+
+    assert isinstance(config.auth, TokenFile)
+    assert await config.auth.header() == "Bearer old"
+
+
+@pytest.mark.parametrize("named", [True, False], ids=["named", "in-the-environment"])
+async def test_a_token_file_is_found_beside_the_kubeconfig(path: Path, monkeypatch, named: bool):
+    write(path, user={"tokenFile": "secrets/token"})
+    (path.parent / "secrets").mkdir()
+    (path.parent / "secrets" / "token").write_text("beside")
+    monkeypatch.setenv("KUBECONFIG", str(path))
+
+    config = await load_kubeconfig(path if named else None)
+
+    assert await config.auth.header() == "Bearer beside"
+
+
+async def test_a_token_file_wins_over_a_token(path: Path, tmp_path: Path):
+    """As in kubectl: the token may be one that was good once."""
+    (tmp_path / "token").write_text("from-file")
+    user = {"tokenFile": str(tmp_path / "token"), "token": "written"}
+
+    assert await (await load_kubeconfig(write(path, user=user))).auth.header() == "Bearer from-file"
+
+
+async def test_a_token_file_that_is_missing_is_named(path: Path, tmp_path: Path):
+    with pytest.raises(ConfigError, match=str(tmp_path / "none")):
+        await load_kubeconfig(write(path, user={"tokenFile": str(tmp_path / "none")}))
+
+
 def plugin(path: Path, status: dict[str, str], *, fails_after: int = 1000) -> dict[str, Any]:
     """The ``exec`` section of a login plugin that numbers its tokens and counts its runs."""
     program = path.parent / "plugin.py"
@@ -234,6 +268,60 @@ async def test_a_login_plugin_that_is_not_installed_is_named(path: Path):
 
     with pytest.raises(ConfigError, match="no-such-login"):
         await load_kubeconfig(write(path, user=user))
+
+
+def certificates(path: Path, pems: list[Path]) -> dict[str, Any]:
+    """A login plugin that returns one client certificate after the other, the last for ever."""
+    user = plugin(path, {})
+    program = path.parent / "plugin.py"
+    program.write_text(
+        program.read_text().replace(
+            "print(",
+            f"pem = open({[str(pem) for pem in pems]!r}[min(number, {len(pems)}) - 1]).read()\n"
+            "status = {'clientCertificateData': pem, 'clientKeyData': pem}\n"
+            "print(",
+        )
+    )
+    return user
+
+
+async def test_a_login_plugin_may_return_a_certificate_and_is_run_again_on_401(
+    path: Path, pki: Pki
+):
+    config = await load_kubeconfig(
+        write(path, user={"exec": certificates(path, [pki.client, pki.server])})
+    )
+    assert await config.auth.header() == ""
+    assert Path(config.current_tls().certificate_file).read_bytes() == pki.client.read_bytes()
+
+    await config.auth.rejected("")
+
+    assert (path.parent / "runs").read_text() == "2"
+    renewed = config.current_tls()
+    assert Path(renewed.certificate_file).read_bytes() == pki.server.read_bytes()
+    assert Path(renewed.key_file).read_bytes() == pki.server.read_bytes()
+
+
+async def test_a_login_plugin_is_run_again_at_the_end_of_its_certificate(path: Path, pki: Pki):
+    ended = make_pki(path.parent, days=-1).client
+    config = await load_kubeconfig(
+        write(path, user={"exec": certificates(path, [ended, pki.client])})
+    )
+
+    assert await config.auth.header() == ""
+    assert (path.parent / "runs").read_text() == "2"
+    assert Path(config.current_tls().certificate_file).read_bytes() == pki.client.read_bytes()
+
+
+async def test_a_login_plugin_that_returns_rubbish_for_a_certificate_is_an_error(
+    path: Path, tmp_path: Path
+):
+    (tmp_path / "rubbish").write_text("no certificate")
+
+    with pytest.raises(ConfigError, match=r"no (client )?certificate"):
+        await load_kubeconfig(
+            write(path, user={"exec": certificates(path, [tmp_path / "rubbish"])})
+        )
 
 
 def id_token(seconds: float) -> str:
