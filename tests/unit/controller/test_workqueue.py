@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 
 import pytest
 from hypothesis import settings
@@ -317,30 +316,3 @@ class QueueMachine(RuleBasedStateMachine):
 
 TestQueueMachine = QueueMachine.TestCase
 TestQueueMachine.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
-
-
-def test_a_cycle_costs_less_than_that_of_a_plain_asyncio_queue():
-    keys = [("ns", f"name-{number}") for number in range(20_000)]
-
-    async def plain() -> float:
-        queue: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
-        started = time.process_time()
-        for key in keys:
-            queue.put_nowait(key)
-        for _ in keys:
-            await queue.get()
-            queue.task_done()
-        return time.process_time() - started
-
-    async def ours() -> float:
-        queue: WorkQueue[tuple[str, str]] = WorkQueue()
-        started = time.process_time()
-        for key in keys:
-            queue.add(key)
-        for _ in keys:
-            queue.done(await queue.get())
-        return time.process_time() - started
-
-    # interleaved, and the best of each: what is left of the noise is far below the slack
-    rounds = [(asyncio.run(plain()), asyncio.run(ours())) for _ in range(5)]
-    assert min(own for _, own in rounds) < 1.25 * min(other for other, _ in rounds)
