@@ -175,7 +175,10 @@ class BackendFactory(Protocol):
     ``model_config`` forbids unknown keys); calling the factory starts nothing.
     """
 
-    options: type[BaseModel]
+    @property
+    def options(self) -> type[BaseModel]:
+        """The model of its options."""
+        ...
 
     def __call__(self, context: BackendContext) -> Backend:
         """Make the backend."""

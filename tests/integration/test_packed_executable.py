@@ -52,9 +52,9 @@ def executable(tmp_path_factory: pytest.TempPathFactory) -> Path:
         copy(ROOT / name, ours / name)
     shutil.copytree(EXAMPLE, theirs)
     packed = folder / "acme-platform"
-    command = [shiv, "--output-file", packed, "--console-script", "acme-platform"]
+    options = ["--quiet", "--output-file", str(packed), "--console-script", "acme-platform"]
     done = subprocess.run(
-        [*command, "--quiet", ours, theirs], capture_output=True, text=True, check=False
+        [str(shiv), *options, str(ours), str(theirs)], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     return packed

@@ -32,7 +32,7 @@ STARTS: dict[str, list[str]] = {
 
 def program(library: str) -> str:
     """The first block of the page that imports a library."""
-    blocks = re.findall(r"^```py(?:thon)?\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+    blocks: list[str] = re.findall(r"^```py(?:thon)?\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
     return next(each for each in blocks if re.search(rf"^(import|from) {library}\b", each, re.M))
 
 

@@ -156,7 +156,7 @@ async def test_an_owned_object_is_made_repaired_and_goes_with_its_owner(fake_clu
         return await client.get(website.CONFIG_MAPS, key("shop"))
 
     async def right() -> bool:
-        return (await page())["data"] == {"index.html": "<h1>Shop</h1>"}
+        return bool((await page())["data"] == {"index.html": "<h1>Shop</h1>"})
 
     async with website.websites(client):
         await eventually(right)

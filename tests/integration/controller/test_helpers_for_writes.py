@@ -68,7 +68,6 @@ def applied(obj: JsonObject, **labels: str) -> JsonObject:
     return {"metadata": {"namespace": "default", "name": key_of(obj).name, "labels": labels}}
 
 
-@pytest.mark.parametrize("client", [pytest.param("real", marks=pytest.mark.testenv)], indirect=True)
 async def test_an_apply_is_refused_with_the_names_of_the_owners_and_forced_if_told(client, secret):
     await apply(client, SECRETS, applied(secret, tier="gold"), field_manager="first")
     with pytest.raises(ApplyConflict) as caught:

@@ -9,7 +9,8 @@ import pytest
 from hybridpg.app import Config, ConfigError, prepare_backends
 from hybridpg.app.cluster_id import resolve_cluster_id
 from hybridpg.app.kube import ClientKubeApi
-from hybridpg.backends import Denied, Retired, Unavailable, Unknown
+from hybridpg.backends import BackendContext, Denied, Retired, Unavailable, Unknown
+from hybridpg.backends.external import External, ExternalOptions
 from hybridpg.controller import NAMESPACES, SECRETS, Client, ObjectKey
 from hybridpg.controller.testing import FakeCluster
 
@@ -119,3 +120,32 @@ async def test_a_lost_answer_is_unknown_to_a_backend(cluster: FakeCluster):
     cluster.faults.lost_before(times=5)
     with pytest.raises(Unknown):
         await ClientKubeApi(Client(cluster)).get_secret("default", "admin")
+
+
+async def test_a_factory_of_the_program_goes_before_an_installed_one_and_gets_its_options(cluster):
+    """Embedding: no package and no entry point is needed for a backend of one's own."""
+
+    class House(External):
+        """A backend that tells what it was made of."""
+
+        def __init__(self, context: BackendContext) -> None:
+            super().__init__(context)
+            self.context = context
+
+    server = {"host": "db", "secret": "ops/db"}
+    config = config_of(
+        controller={"cluster_id": "mine"}, backends={"external": {"servers": {"one": server}}}
+    )
+    backends = await prepare_backends(config, Client(cluster), factories={"external": House})
+    made = backends.get("external")
+    assert isinstance(made, House)
+    assert made.context.cluster_id == "mine"
+    assert isinstance(made.context.options, ExternalOptions)
+    assert list(made.context.options.servers) == ["one"]
+
+
+async def test_a_factory_of_the_program_with_wrong_options_says_which(cluster):
+    config = config_of(controller={"cluster_id": "mine"}, backends={"external": {"no": 1}})
+    backends = await prepare_backends(config, Client(cluster), factories={"external": External})
+    with pytest.raises(Unavailable, match=r"backends\.external\.no"):
+        backends.get("external")
