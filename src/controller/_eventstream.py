@@ -31,6 +31,11 @@ NOT_SENT_SECONDS: Final = 30.0
 that does not know streamed lists and takes the request for a watch."""
 
 
+TURN_EVENTS: Final = 1000
+"""Others get a turn after so many events, which is some milliseconds: reading from a transport that
+has more in store never waits."""
+
+
 class MissedChange(ControllerError):
     """The stream cannot go on: only a new list says what was missed."""
 
@@ -52,6 +57,8 @@ class EventStream:
         self._source = source
         self._lines = source.lines(version, seconds=seconds, initial=initial)
         self._silence = Silence(self._lines, liveness)
+        # lines since others last got a turn
+        self._lines_read = 0
         # decoded already, and to be returned before anything is read
         self._ready: list[WatchEvent] = []
         # why nothing more can be read after that
@@ -70,6 +77,10 @@ class EventStream:
             lines = await self._read()
             if lines is None:
                 return None
+            self._lines_read += len(lines)
+            if self._lines_read >= TURN_EVENTS:
+                self._lines_read = 0
+                await asyncio.sleep(0)
             events = self._decode(lines)
             if events:
                 return events

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import aclosing
 
 import pytest
 from tests.unit.controller.scripted import (
     PATH,
+    WIDGETS,
     ScriptedTransport,
     bookmark,
     line,
@@ -18,7 +20,9 @@ from tests.unit.controller.scripted import (
 )
 from tests.unit.controller.test_watcher import Step, follow, late, times
 
+from hybridpg.controller.client.api import Client
 from hybridpg.controller.errors import ConnectionRefused, TransportError
+from hybridpg.controller.watcher import Watcher
 
 pytestmark = pytest.mark.virtual_time
 
@@ -294,6 +298,29 @@ async def test_an_object_of_another_kind_in_a_stream_is_skipped():
     gadget = line("ADDED", {**obj("x"), "kind": "Gadget"})
     stream: Step = [[gadget, added("a"), complete(7), gadget], 60.0]
     assert await follow(ScriptedTransport(streams=[stream]), seconds=1) == ["LIST a"]
+
+
+async def test_others_get_their_turn_while_a_server_sends_as_fast_as_it_can():
+    """What is there already is read without waiting; ten thousand events would be one turn."""
+    batch = [added(f"n{number}") for number in range(100)]
+    transport = ScriptedTransport(streams=[[*[batch] * 50, [complete(7)], *[batch] * 50, 60.0]])
+    loop = asyncio.get_running_loop()
+    turns = 0
+
+    def count() -> None:
+        nonlocal turns
+        turns += 1
+        if turns < 1000:
+            loop.call_soon(count)
+
+    count()
+    async with aclosing(Watcher(Client(transport), WIDGETS).updates()) as updates:
+        await anext(updates)
+        during_list, turns = turns, 0
+        for _ in range(50):
+            await anext(updates)
+    assert 5 <= during_list <= 10
+    assert 5 <= turns <= 10
 
 
 async def test_an_event_of_twenty_megabytes_passes():
