@@ -61,3 +61,11 @@ async def test_a_status_made_from_an_old_object_is_a_conflict():
     with pytest.raises(Conflict):
         await write_status(Client(transport), WIDGETS, kube("a", 7), {"size": 2})
     assert len(transport.calls) == 1
+
+
+async def test_what_was_read_without_its_status_cannot_be_compared():
+    transport = ScriptedTransport()
+    partial = {**widget({"size": 1}), "kind": "PartialObjectMetadata"}
+    with pytest.raises(ValueError, match=r"status of widgets\.example\.org a was not read"):
+        await write_status(Client(transport), WIDGETS, partial, {"size": 2})
+    assert transport.calls == []
