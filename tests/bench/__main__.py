@@ -1,9 +1,9 @@
 """Usage: python -m tests.bench [--rounds N] [--quick] [--only CLIENT,…] [SCENARIO...]
-       python -m tests.bench --check [--slack 0.1] | --table
+       python -m tests.bench --check [--slack 0.1] | --table [--into docs/benchmarks.md]
 
 Runs the benchmarks, prints a table and writes build/bench.json; scenarios that are named replace
 their rows in it and leave the others. --check compares that file with the goals and fails where
-one is missed; --table prints it as docs/benchmarks.md has it. Figures are medians of interleaved
+one is missed; --table prints it or puts it into a document. Figures are medians of interleaved
 rounds. Compare ratios: the absolute ones say as much about the machine as about the code.
 """
 
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from . import goals, table
+from .real import Unavailable
 from .run import Row, measure, merged
 from .scenarios import SCENARIOS
 from .target import Target
@@ -36,6 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--check", action="store_true", help="compare the results with the goals")
     parser.add_argument("--slack", type=float, default=0.0, help="how far a goal may be missed")
     parser.add_argument("--table", action="store_true", help="print the results as a table")
+    parser.add_argument("--into", type=Path, help="the document that --table is written to")
     parser.add_argument("--sample", nargs=4, metavar=("SCENARIO", "CLIENT", "TARGET", "COUNT"))
     chosen = parser.parse_args(arguments)
     if unknown := set(chosen.scenarios) - set(SCENARIOS):
@@ -49,7 +51,10 @@ def main(arguments: list[str] | None = None) -> int:
     rows = read(chosen.output)
     if chosen.check:
         return goals.report(rows, chosen.slack)
-    print(table.render(rows))
+    if chosen.into:
+        table.insert(chosen.into, rows)
+    else:
+        print(table.render(rows))
     return 0
 
 
@@ -65,7 +70,11 @@ def _run(chosen: argparse.Namespace) -> None:
     only = [name for name in chosen.only.split(",") if name]
     chosen.output.parent.mkdir(exist_ok=True)
     for name in names:
-        rows = measure(name, rounds=rounds, quick=chosen.quick, only=only)
+        try:
+            rows = measure(name, rounds=rounds, quick=chosen.quick, only=only)
+        except Unavailable as error:
+            print(f"{name} is left out: {error}", file=sys.stderr)
+            continue
         print(table.render(rows), flush=True)
         # after each scenario, so that a run that is cut can be taken up where it was
         rows = merged(read(chosen.output), rows)

@@ -48,8 +48,11 @@ def run(target: Target, mode: str, count: int) -> Figures:
         [build(), target.kubeconfig, f"{GROUP}/{VERSION}/{PLURAL}", mode, str(count)],
         # one thread for Go code, as the others have
         env={**os.environ, "GOMAXPROCS": "1"},
-        stdout=subprocess.PIPE,
-        check=True,
+        capture_output=True,
+        text=True,
+        check=False,
     )
+    if done.returncode:
+        raise RuntimeError(done.stderr.strip().splitlines()[-1])
     figures: Figures = json.loads(done.stdout)
     return figures

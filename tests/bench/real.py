@@ -45,13 +45,8 @@ CRD: dict[str, Any] = {
 }
 
 
-def unavailable() -> str:
-    """Say why there can be no API server here, or nothing."""
-    try:
-        with _running() as state:
-            return "" if state else "no API server"
-    except RuntimeError as error:
-        return str(error)
+class Unavailable(Exception):
+    """There is no API server here, and none can be built."""
 
 
 @contextmanager
@@ -95,7 +90,7 @@ def _command(state: Path, *arguments: str) -> None:
         check=False,
     )
     if done.returncode:
-        raise RuntimeError(f"no API server here: {done.stderr.strip()}")
+        raise Unavailable(f"no API server here: {done.stderr.strip()}")
 
 
 async def _fill(target: Target, count: int) -> None:

@@ -20,8 +20,6 @@ from .scenarios import FLOOR, OURS, PEERS, SCENARIOS, Scenario, missing
 Row = dict[str, Any]
 Samples = dict[str, dict[str, list[float]]]
 """Row -> client -> figures."""
-SAMPLE_SECONDS = 300
-"""The slowest peer takes a minute for a sample on a small machine."""
 
 
 class Failed(Exception):
@@ -43,7 +41,13 @@ def measure(name: str, *, rounds: int, quick: bool, only: Iterable[str] = ()) ->
                     continue
                 print(f"{name} {number + 1}/{rounds} {client}", file=sys.stderr)
                 try:
-                    taken = take(name, client, target.text(), scenario.part(client, count))
+                    taken = take(
+                        name,
+                        client,
+                        target.text(),
+                        scenario.part(client, count),
+                        scenario.seconds,
+                    )
                 except Failed as error:
                     if client.startswith((OURS, FLOOR)):
                         raise
@@ -67,21 +71,21 @@ def _present(name: str, scenario: Scenario, only: Iterable[str]) -> list[str]:
     return clients
 
 
-def take(name: str, client: str, target: str, count: int) -> Figures:
-    """Take one sample in a fresh process."""
+def take(name: str, client: str, target: str, count: int, seconds: float = 300) -> Figures:
+    """Take one sample in a fresh process, which gets so many seconds."""
     command = [sys.executable, "-m", "tests.bench", "--sample", name, client, target, str(count)]
     try:
         done = subprocess.run(
             command,
             stdout=subprocess.PIPE,
             stderr=None if client.startswith(OURS) else subprocess.PIPE,
-            timeout=SAMPLE_SECONDS,
+            timeout=seconds,
             check=False,
             text=True,
             env={**os.environ, "PYTHONWARNINGS": "ignore"},
         )
     except subprocess.TimeoutExpired as error:
-        raise Failed(f"no answer within {SAMPLE_SECONDS} s") from error
+        raise Failed(f"no answer within {seconds:g} s") from error
     if done.returncode:
         lines = (done.stderr or "").strip().splitlines()
         raise Failed(lines[-1] if lines else f"exit status {done.returncode}")

@@ -26,7 +26,8 @@ class Scenario:
 
     ``units`` has its rows, ``count`` how many events or objects a sample takes, and ``quick`` how
     many where only the benchmark itself is tested. ``shares`` are parts of the count for clients
-    that would take minutes for all: what they cost per event does not depend on it.
+    that would take minutes for all: what they cost per event does not depend on it. A sample that
+    takes longer than ``seconds`` has failed.
     """
 
     sample: samples.Sample
@@ -37,6 +38,7 @@ class Scenario:
     served: Callable[[int], AbstractContextManager[Target]] | None = None
     shares: Mapping[str, float] = field(default_factory=dict)
     rounds: int | None = None
+    seconds: float = 300
     by_default: bool = True
 
     @contextmanager
@@ -183,6 +185,7 @@ SCENARIOS = {
             Served(events=min(count, 100_000), keys=1_000, churn=True, repeats=1_000_000)
         ),
         rounds=1,
+        seconds=3_600,
         by_default=False,
     ),
 }

@@ -20,6 +20,7 @@ import (
 	"syscall"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/dynamic"
@@ -76,10 +77,10 @@ func (b *bench) watch() figures {
 	var c clock
 	seen := 0
 	for event := range watcher.ResultChan() {
-		object := event.Object.(metav1.Object)
-		if event.Type == "BOOKMARK" {
-			continue
+		if event.Type == "ERROR" {
+			fail(errors.FromObject(event.Object))
 		}
+		object := event.Object.(metav1.Object)
 		c.start()
 		_, _, _ = object.GetNamespace(), object.GetName(), object.GetResourceVersion()
 		if seen++; seen == b.count {

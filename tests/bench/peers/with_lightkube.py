@@ -19,7 +19,9 @@ class Lightkube(Peer):
         self._client = lightkube.AsyncClient(config=KubeConfig.from_file(target.kubeconfig))
 
     def watch(self, plural: str) -> AsyncIterator[Any]:
-        kind = create_namespaced_resource(GROUP, VERSION, KIND, plural)
+        # it knows a kind by one plural only, so others need a name of their own
+        name = KIND + plural.removeprefix(PLURAL)
+        kind = create_namespaced_resource(GROUP, VERSION, name, plural)
         return self._client.watch(kind, namespace="*", resource_version="1")  # type: ignore[no-any-return]
 
     def look(self, event: Any) -> Seen:
