@@ -18,14 +18,13 @@ How it is wired, by the manager or by whoever runs the parts without one::
     )
     page = prometheus_client.generate_latest(registry)
 
-``RuntimeCollector`` takes the same arguments and can be registered in a registry of one's own, with
-``labels={"manager": "other"}`` if it holds the collector of another manager already. A scrape must
-run in the thread of the event loop.
+``RuntimeCollector`` takes the same arguments and can be registered in a registry of one's own; one
+registry takes one of them. A scrape must run in the event loop.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final, NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -120,23 +119,21 @@ METRICS: Final[Mapping[str, Measured]] = {
 class _Samples:
     """The families of one scrape."""
 
-    def __init__(self, labels: Mapping[str, str]) -> None:
-        self._common = tuple(labels.values())
+    def __init__(self) -> None:
         self.families = {
-            name: metric.kind(name, metric.help, labels=(*labels, *metric.labels))
+            name: metric.kind(name, metric.help, labels=metric.labels)
             for name, metric in METRICS.items()
         }
 
     def add(self, name: str, value: float | Histogram, *labels: str) -> None:
         """Add one sample; labels in the order of the table."""
         family = self.families[name]
-        values: Sequence[str] = (*self._common, *labels)
         if isinstance(value, Histogram):
             assert isinstance(family, HistogramMetricFamily)  # noqa: S101 - the table says so
-            family.add_metric(values, _buckets(value), value.sum)
+            family.add_metric(labels, _buckets(value), value.sum)
         else:
             assert not isinstance(family, HistogramMetricFamily)  # noqa: S101
-            family.add_metric(values, value)
+            family.add_metric(labels, value)
 
 
 class RuntimeCollector(Collector):
@@ -150,14 +147,12 @@ class RuntimeCollector(Collector):
         elector: LeaderElector | None = None,
         client: MeasuredTransport | None = None,
         now: Now = loop_time,
-        labels: Mapping[str, str] | None = None,
     ) -> None:
         self._controllers = controllers
         self._informers = informers
         self._elector = elector
         self._client = client
         self._now = now
-        self._labels = dict(labels or {})
         # the priorities that have a label of their own, by controller
         self._priorities: dict[str, dict[int, None]] = {}
         # an informer keeps its label as long as it lives
@@ -165,11 +160,11 @@ class RuntimeCollector(Collector):
 
     def describe(self) -> Iterable[Metric]:
         """Return the families without samples: for a registry that looks for duplicates."""
-        return _Samples(self._labels).families.values()
+        return _Samples().families.values()
 
     def collect(self) -> Iterator[Metric]:
         """Return the families with all samples."""
-        samples, now = _Samples(self._labels), self._now()
+        samples, now = _Samples(), self._now()
         for controller in self._controllers():
             self._queue(samples, controller, now)
             _controller(samples, controller)

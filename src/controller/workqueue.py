@@ -256,6 +256,8 @@ class WorkQueue(Generic[K]):
 
     def _pop(self) -> K:
         """Take out the key whose turn it is, and see how many come after it that are like it."""
+        self._run -= self._left  # a worker that waited comes here in the middle of a run
+        self._left = 0
         now, plain = self._time(), self._lines.plain
         key = self._front.popleft() if plain else self._lines.pop(now)
         mark = self._marks[key]

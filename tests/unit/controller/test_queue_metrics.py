@@ -112,6 +112,27 @@ async def test_what_one_turn_is_told_does_not_reach_the_next_ones():
     assert queue.queue_duration.sum == 1
 
 
+async def test_keys_that_are_taken_by_workers_who_waited_are_counted_once_each():
+    queue: WorkQueue[str] = WorkQueue()
+
+    async def work() -> None:
+        while True:
+            queue.done(await queue.get())
+            await asyncio.sleep(0)
+
+    workers = [asyncio.create_task(work()) for _ in range(3)]
+    for number in range(1, 20):
+        await asyncio.sleep(1)
+        for key in "abcdefg"[: number % 8]:
+            queue.add(key)
+    await asyncio.sleep(1)
+    expected = sum(number % 8 for number in range(1, 20))
+    assert queue.queue_duration.count == queue.work_duration.count == queue.adds == expected
+    for worker in workers:
+        worker.cancel()
+    await asyncio.gather(*workers, return_exceptions=True)
+
+
 async def test_adds_count_what_was_not_known_already():
     queue: WorkQueue[str] = WorkQueue()
     for key in "aab":
