@@ -7,6 +7,7 @@ from .cluster import FakeCluster, RecordedRequest
 from .controlplane import ControlPlane, find_programs
 from .faults import Fault, Faults
 from .harness import eventually, settled
+from .node import SimulatedNode
 from .server import FakeClusterServer
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "Fault",
     "Faults",
     "RecordedRequest",
+    "SimulatedNode",
     "VirtualTimeLoop",
     "eventually",
     "find_programs",

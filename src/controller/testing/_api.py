@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final
 
 from ..types import JsonObject
@@ -157,11 +158,12 @@ def _patch_object(objects: Objects, call: Call) -> Answer:
         raise invalid_options("PatchOptions", forbidden_value("force", problem))
     duplicates: list[str] = []
     body = _patch_body(call.body, duplicates)
-    merge = {
+    merges: dict[str, Callable[[Any, Any], Any]] = {
         _patch.JSON_PATCH: _patch.json_patch,
         _patch.MERGE: _patch.merge_patch,
-        _patch.STRATEGIC: _patch.strategic_merge,
-    }[media]
+        _patch.STRATEGIC: partial(_patch.strategic_merge, schema=kind.schema),
+    }
+    merge = merges[media]
 
     def change(stored: JsonObject) -> JsonObject:
         merged = Decoded(merge(kind.show(stored), body), list(duplicates))

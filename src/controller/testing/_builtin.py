@@ -7,6 +7,7 @@ from typing import Any, Final
 from ..types import JsonObject, Resource
 from . import _events, _rules
 from ._kinds import Column, Kind, Registry
+from ._workloads import workload_kinds
 
 NAME_COLUMN: Final = Column("Name", format="name", description="The name of the object.")
 AGE_COLUMN: Final = Column("Age", description="The time since the object was created.")
@@ -143,7 +144,7 @@ def _columns(*names: str) -> tuple[Column, ...]:
 def built_in() -> Registry:
     """Return a registry of the built-in kinds, definitions of custom resources apart."""
     registry = Registry()
-    for kind in (*_core(), *_accounts_and_events(), *_others()):
+    for kind in (*_core(), *_accounts_and_events(), *_others(), *workload_kinds()):
         registry.add(kind)
     return registry
 

@@ -59,6 +59,7 @@ class Kind:
     ``stored_as`` is the (group, plural) under which all versions share their objects; ``schema``
     is structural, None where anything goes. ``custom`` kinds are made by a CRD: they prune,
     default and report type errors as 422 instead of 400.
+    ``assign`` fills in what the server decides on its own, which nobody owns then.
     ``begin_delete`` is what a delete does to a kind whose end is brought about by a controller of
     the cluster; without ``unconditional_update`` a PUT must carry a resourceVersion; with
     ``create_on_update`` a PUT of what does not exist makes it. ``zero`` has the structures that an
@@ -78,6 +79,7 @@ class Kind:
     counts_generations: bool = False
     fields: frozenset[str] = frozenset()
     prepare: Prepare = _nothing
+    assign: Prepare = _nothing
     check: Check = _no_causes
     show: View = _same
     store: View = _same

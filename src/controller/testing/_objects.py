@@ -71,6 +71,9 @@ class Objects:
         _meta.stamp_new(obj, namespace, self.stamps, generation=kind.counts_generations)
         if kind.has_status:
             obj.pop("status", None)
+        _fill(kind, obj, None)
+        by = by or cluster_writer(kind)
+        owners = write(after_create(kind, obj, by, named, self.stamps.time()))
         self._complete(kind, obj, None)
         key = ObjectKey(namespace, obj["metadata"]["name"])
         if self.storage.get(kind.stored_as, key) is not None:
@@ -78,8 +81,6 @@ class Objects:
                 again = _renamed(obj)
                 return self.create(kind, namespace, again, by=by, named=named, dry_run=dry_run)
             raise already_exists(kind.resource, key.name)
-        by = by or cluster_writer(kind)
-        owners = write(after_create(kind, obj, by, named, self.stamps.time()))
         if owners:
             obj["metadata"]["managedFields"] = owners
         return obj if dry_run else self.storage.put(kind.stored_as, key, obj)
@@ -106,9 +107,10 @@ class Objects:
         entries = obj["metadata"].get("managedFields")
         _meta.stamp_update(obj, old)
         obj = _isolated(kind, obj, old, subresource)
-        self._complete(kind, obj, old, causes)
+        _fill(kind, obj, old)
         by = by or cluster_writer(kind)
         owners = after_update(kind, obj, old, by, entries, self.stamps.time())
+        self._complete(kind, obj, old, causes)
         obj["metadata"] = {**obj["metadata"], "managedFields": owners}
         if not owners:
             del obj["metadata"]["managedFields"]
@@ -209,10 +211,8 @@ class Objects:
     def _complete(
         self, kind: Kind, obj: JsonObject, old: JsonObject | None, known: Sequence[Cause] = ()
     ) -> None:
-        """Default, normalise and validate an object that is about to be stored."""
-        if kind.custom and kind.schema is not None:
-            fill_defaults(obj, kind.schema)
-        kind.prepare(obj, old)
+        """Assign what the server decides to an object, and validate it before it is stored."""
+        kind.assign(obj, old)
         causes = [*known, *_meta.metadata_causes(obj, old, _name_rule(kind))]
         if kind.custom and kind.schema is not None:
             causes += _schema_causes(kind, obj, old)
@@ -248,6 +248,18 @@ def check_name(obj: JsonObject, key: ObjectKey) -> None:
         raise bad_request(
             f"the name of the object ({name}) does not match the name on the URL ({key.name})"
         )
+
+
+def _fill(kind: Kind, obj: JsonObject, old: JsonObject | None) -> None:
+    """Default and normalise an object: whoever writes it owns that too."""
+    if kind.custom and kind.schema is not None:
+        fill_defaults(obj, kind.schema)
+    try:
+        kind.prepare(obj, old)
+    except ValueError as error:
+        name, version = kind.resource.kind, kind.resource.api_version
+        text = f'{name} in version "{version}" cannot be handled as a {name}: {error}'
+        raise bad_request(text) from error
 
 
 def _renamed(obj: JsonObject) -> JsonObject:

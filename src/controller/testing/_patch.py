@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from ..types import JsonObject
+from ._fieldset import child
 from ._status import StatusError, bad_request
 
 MERGE: Final = "application/merge-patch+json"
@@ -36,42 +37,57 @@ def merge_patch(target: Any, patch: Any) -> Any:
     return merged
 
 
-def strategic_merge(target: Any, patch: Any) -> Any:
+def strategic_merge(target: Any, patch: Any, schema: JsonObject | None = None) -> Any:
     """Return the merge that kubectl uses on built-in kinds: as above, and keyed lists merge."""
     if not isinstance(patch, dict):
         return patch
     if patch.get("$patch") == "replace":
         return {key: value for key, value in patch.items() if key != "$patch"}
     merged = dict(target) if isinstance(target, dict) else {}
+    known = schema or {}
+    if "$retainKeys" in patch:
+        merged = {key: value for key, value in merged.items() if key in patch["$retainKeys"]}
     for key, value in patch.items():
         if key.startswith("$deleteFromPrimitiveList/"):
             field = key.split("/", 1)[1]
             merged[field] = [item for item in merged.get(field) or () if item not in value]
         elif not key.startswith(_DIRECTIVES):
-            _merge_field(merged, key, value)
+            _merge_field(merged, key, value, child(known, key))
     return merged
 
 
-def _merge_field(merged: JsonObject, key: str, value: Any) -> None:
+def _merge_field(merged: JsonObject, key: str, value: Any, schema: JsonObject) -> None:
     old = merged.get(key)
+    merge_key = schema.get("x-kubernetes-patch-merge-key") or _MERGE_KEYS.get(key)
+    listed = isinstance(value, list)
     if value is None or (isinstance(value, dict) and value.get("$patch") == "delete"):
         merged.pop(key, None)
-    elif isinstance(value, list) and key in _MERGED_SETS:
+    elif listed and merge_key:
+        merged[key] = _merge_list(old or [], value, merge_key, schema.get("items") or {})
+    elif listed and (key in _MERGED_SETS or "x-kubernetes-patch-strategy" in schema):
         merged[key] = [*(old or ()), *(item for item in value if item not in (old or ()))]
-    elif isinstance(value, list) and key in _MERGE_KEYS:
-        merged[key] = _merge_list(old or [], value, _MERGE_KEYS[key])
     else:
-        merged[key] = strategic_merge(old, value)
+        merged[key] = strategic_merge(old, value, schema)
 
 
-def _merge_list(old: list[JsonObject], new: list[JsonObject], key: str) -> list[JsonObject]:
+def _merge_list(
+    old: list[JsonObject], new: list[JsonObject], key: str, schema: JsonObject
+) -> list[JsonObject]:
+    if any(item.get("$patch") == "replace" for item in new):
+        return [item for item in new if "$patch" not in item]
     by_key = {item.get(key): item for item in old}
     for item in new:
         if item.get("$patch") == "delete":
             by_key.pop(item.get(key), None)
         else:
-            by_key[item.get(key)] = strategic_merge(by_key.get(item.get(key)), item)
-    return list(by_key.values())
+            by_key[item.get(key)] = strategic_merge(by_key.get(item.get(key)), item, schema)
+    # items that the patch names first, and the others after them, as the server puts them
+    named = [item.get(key) for item in new if item.get(key) in by_key]
+    order = dict.fromkeys([*named, *by_key])
+    known = {item.get(key) for item in old}
+    if all(name in known for name in named):
+        order = dict.fromkeys(by_key)
+    return [by_key[name] for name in order]
 
 
 def json_patch(target: Any, operations: Any) -> Any:

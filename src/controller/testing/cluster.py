@@ -34,6 +34,7 @@ from ._status import StatusError
 from ._storage import Storage
 from ._watch import Watch
 from .faults import Fault, Faults, cut, lose
+from .node import SimulatedNode
 from .persistence import Journal, read
 
 NAMESPACES: Final = ("default", "kube-system", "kube-public", "kube-node-lease")
@@ -69,8 +70,13 @@ class FakeCluster:
 
     Caveats, where it differs from a real server:
 
-    - Built-in kinds: Namespace, Secret, ConfigMap, ServiceAccount, Event, Lease and
-      CustomResourceDefinition; nothing else, and nobody is ever unauthorized in process.
+    - Built-in kinds: Namespace, Secret, ConfigMap, ServiceAccount, Event, Lease,
+      CustomResourceDefinition, Pod, Service, EndpointSlice, PersistentVolumeClaim,
+      PersistentVolume, StorageClass, StatefulSet, Deployment and ReplicaSet; nothing else, and
+      nobody is ever unauthorized in process.
+    - Of workloads, the defaults and the refusals that matter to their controllers are there, not
+      every check; pods get no token, claims may grow whatever their class allows, a refused change
+      of a claim comes without a comparison, and nothing runs without :meth:`node`.
     - Apply as kubectl does not look at the annotation that client-side apply leaves.
     - Answers are JSON: YAML and protobuf are read but not written.
     - CEL rules need cel-python, and are neither type checked nor priced at installation.
@@ -145,6 +151,10 @@ class FakeCluster:
         """End all open watches, as a server does that restarts."""
         for watch in self._watches:
             watch.end()
+
+    def node(self, *, seconds: Mapping[str, float] | None = None) -> SimulatedNode:
+        """Return a node for workloads; ``async with`` runs it. ``seconds`` says what steps take."""
+        return SimulatedNode(self._objects, seconds=seconds)
 
     async def close(self) -> None:
         """End all watches and write the state; further requests fail."""

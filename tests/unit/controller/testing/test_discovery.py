@@ -41,6 +41,9 @@ async def test_the_old_form_lists_groups_without_the_core(api: Api):
     assert [group["name"] for group in answer["groups"]] == [
         "events.k8s.io",
         "coordination.k8s.io",
+        "discovery.k8s.io",
+        "apps",
+        "storage.k8s.io",
         "apiextensions.k8s.io",
         "example.com",
     ]
@@ -96,6 +99,14 @@ async def test_the_core_resources_have_their_short_names(api: Api):
         "configmaps": ["cm"],
         "serviceaccounts": ["sa"],
         "events": ["ev"],
+        "pods": ["po"],
+        "pods/status": None,
+        "services": ["svc"],
+        "services/status": None,
+        "persistentvolumeclaims": ["pvc"],
+        "persistentvolumeclaims/status": None,
+        "persistentvolumes": ["pv"],
+        "persistentvolumes/status": None,
     }
     namespaces = answer["resources"][0]
     assert not namespaces["namespaced"]

@@ -74,7 +74,7 @@ async def test_an_owner_of_the_cluster_counts_everywhere(api: Api):
 
 
 async def test_an_owner_of_an_unknown_kind_may_exist(api: Api):
-    reference = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "a", "uid": "u"}
+    reference = {"apiVersion": "batch/v1", "kind": "Job", "name": "a", "uid": "u"}
     await api.secret("child", ownerReferences=[reference])
     assert await names(api) == ["child"]
 

@@ -35,6 +35,9 @@ async def test_the_index_leads_to_every_group_version(api: Api, document: Json):
         "api/v1",
         "apis/events.k8s.io/v1",
         "apis/coordination.k8s.io/v1",
+        "apis/apps/v1",
+        "apis/discovery.k8s.io/v1",
+        "apis/storage.k8s.io/v1",
         "apis/apiextensions.k8s.io/v1",
         "apis/example.com/v1",
     }
