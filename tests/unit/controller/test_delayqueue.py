@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from hybridpg.controller.delayqueue import SLACK, DelayQueue
 from hybridpg.controller.testing.clock import VirtualTimeLoop, run_virtual
+from hybridpg.controller.workqueue import LOW, NORMAL
 
 pytestmark = pytest.mark.virtual_time
 
@@ -119,6 +120,38 @@ async def test_a_key_that_is_brought_forward_again_and_again_does_not_grow_the_h
     assert len(sink.delays._heap) <= 2 + SLACK
     await asyncio.sleep(30_000)
     assert sink.got == [(10_001, "a")]
+
+
+async def test_a_key_is_handed_over_with_the_highest_of_its_priorities():
+    got: list[tuple[float, str, int]] = []
+    now = asyncio.get_running_loop().time
+    delays: DelayQueue[str] = DelayQueue(lambda key, priority: got.append((now(), key, priority)))
+    delays.add_after("a", 5, LOW)
+    delays.add_after("a", 9, 3)
+    delays.add_after("a", 7, NORMAL)
+    delays.add_after("b", 0, LOW)
+    await asyncio.sleep(6)
+    delays.add_after("a", 1, LOW)
+    await asyncio.sleep(6)
+    assert got == [(0, "b", LOW), (5, "a", 3), (7, "a", LOW)]
+
+
+async def test_a_key_that_is_never_due_does_not_wait():
+    sink = Sink()
+    sink.delays.add_after("a", math.inf, 7)
+    assert len(sink.delays) == 0
+    sink.delays.add_after("a", 1)
+    await asyncio.sleep(5)
+    assert sink.got == [(1, "a")]
+
+
+async def test_every_delay_that_is_asked_for_is_counted_until_the_end():
+    sink = Sink()
+    for delay in (5, 9, 0, 2):
+        sink.delays.add_after("a", delay)
+    sink.delays.close()
+    sink.delays.add_after("a", 1)
+    assert sink.delays.retries == 4
 
 
 class Hasty(VirtualTimeLoop):

@@ -32,6 +32,7 @@ from hybridpg.controller.predicates import generation_changed
 from hybridpg.controller.ratelimit import ExponentialLimiter
 from hybridpg.controller.reconcile import Request, Result
 from hybridpg.controller.types import ObjectKey
+from hybridpg.controller.workqueue import LOW, NORMAL
 
 pytestmark = pytest.mark.virtual_time
 
@@ -509,3 +510,145 @@ async def test_a_failure_during_the_stop_is_not_retried():
     await controller.stop()
     await task
     assert asyncio.get_running_loop().time() == 5
+
+
+@pytest.mark.parametrize("workers", [0, -1])
+def test_a_controller_without_workers_is_refused_when_it_is_made(workers):
+    with pytest.raises(ValueError, match=f"controller test: {workers} workers do nothing, give it"):
+        make(Script(), workers=workers)
+
+
+@pytest.mark.parametrize("timeout", [0, -1.0, float("nan")])
+def test_a_timeout_in_which_nothing_can_be_done_is_refused(timeout):
+    with pytest.raises(ValueError, match=r"controller test: in .* nothing can be reconciled"):
+        make(Script(), reconcile_timeout=timeout)
+
+
+async def test_what_was_there_before_is_looked_at_after_what_happens():
+    transport = ScriptedTransport(
+        [page(*(obj(f"old{number}") for number in range(3)))],
+        [[1.0, [line("ADDED", obj("new", 101))], [line("MODIFIED", obj("old2", 102))], 60.0]],
+    )
+    informer = Informer(Client(transport), WIDGETS)
+    reconcile = Script(5.0)
+    controller = make(reconcile)
+    controller.watch(informer, handler=enqueue_self())
+    async with running(informer, controller):
+        await asyncio.sleep(50)
+    assert [name for _, name in reconcile.calls] == ["old0", "new", "old2", "old1"]
+    assert [request.priority for request in reconcile.requests] == [LOW, NORMAL, NORMAL, LOW]
+
+
+async def test_what_a_resync_repeats_has_the_low_priority():
+    informer = Informer(Client(ScriptedTransport([page(obj("a"))])), WIDGETS)
+    reconcile = Script()
+    controller = make(reconcile)
+    controller.watch(informer, handler=enqueue_self(), resync=10)
+    async with running(informer, controller):
+        await asyncio.sleep(15)
+    assert reconcile.calls == [(0, "a"), (10, "a")]
+    assert [request.priority for request in reconcile.requests] == [LOW, LOW]
+
+
+async def test_a_deletion_is_no_repetition():
+    transport = ScriptedTransport([page(obj("a"))], [[5.0, [line("DELETED", obj("a", 101))], 60.0]])
+    informer = Informer(Client(transport), WIDGETS)
+    reconcile = Script()
+    controller = make(reconcile)
+    controller.watch(informer, handler=enqueue_self())
+    async with running(informer, controller):
+        await asyncio.sleep(15)
+    assert [request.priority for request in reconcile.requests] == [LOW, NORMAL]
+
+
+async def test_what_comes_again_keeps_its_priority_unless_the_result_says_otherwise():
+    reconcile = Script(
+        RuntimeError("x"), Result(requeue_after=1), Result(requeue_after=1, priority=7), None
+    )
+    controller = make(reconcile)
+    async with running(controller):
+        controller.enqueue(A, LOW)
+        await asyncio.sleep(50)
+    assert [request.priority for request in reconcile.requests] == [LOW, LOW, LOW, 7]
+
+
+async def test_a_key_for_later_comes_with_its_priority():
+    reconcile = Script()
+    controller = make(reconcile)
+    async with running(controller):
+        controller.enqueue_after(A, 10, 3)
+        controller.enqueue_after(A, 20, LOW)
+        controller.enqueue_after(B, 0, LOW)
+        await asyncio.sleep(50)
+    assert [request.priority for request in reconcile.requests] == [LOW, 3]
+
+
+@pytest.mark.parametrize("priority", ["high", 1.5])
+async def test_a_priority_that_is_none_is_a_failure_of_its_key_alone(priority):
+    reconcile = Script(Result(requeue_after=1, priority=priority), None, None)
+    controller = make(reconcile)
+    async with running(controller):
+        controller.enqueue(A)
+        controller.enqueue(B)
+        await asyncio.sleep(50)
+    assert sorted(reconcile.calls) == [(0, "a"), (0, "b"), (1, "a")]
+    assert controller.stats.errors == 1
+
+
+async def test_keys_that_fail_again_and_again_do_not_delay_the_others():
+    waits: list[float] = []
+    now = asyncio.get_running_loop().time
+
+    async def reconcile(request: Request) -> None:
+        await asyncio.sleep(0.01)
+        if request.key.name.startswith("poison"):
+            raise RuntimeError("always")
+        waits.append(now() - float(request.key.name))
+
+    controller = Controller("test", reconcile, workers=2)
+    async with running(controller):
+        for number in range(50):
+            controller.enqueue(ObjectKey("ns", f"poison{number}"))
+        await asyncio.sleep(10)
+        for _ in range(100):
+            controller.enqueue(ObjectKey("ns", f"{now()}"))
+            await asyncio.sleep(0.1)
+    assert len(waits) == 100
+    # 50 of them in their tenth round come every two seconds or so: the worst case is all at once
+    assert max(waits) <= 0.3
+    assert sorted(waits)[50] == pytest.approx(0.01)
+
+
+async def test_a_requeue_that_never_comes_is_not_waited_for():
+    reconcile = Script(Result(requeue_after=float("inf")))
+    controller = make(reconcile)
+    async with running(controller):
+        controller.enqueue(A)
+        await asyncio.sleep(1000)
+    assert reconcile.times == [0]
+    assert len(controller._delays) == 0
+
+
+async def test_a_bug_is_counted_as_one_and_an_ordinary_failure_is_not():
+    bugs = [KeyError("a"), TypeError("b"), AssertionError(), asyncio.CancelledError()]
+    reconcile = Script(*bugs, OSError("c"), TransportError("d"), None)
+    controller = make(reconcile)
+    async with running(controller):
+        controller.enqueue(A)
+        await asyncio.sleep(500)
+    assert (controller.stats.errors, controller.stats.panics) == (6, 4)
+
+
+async def test_a_run_that_holds_the_loop_is_measured_in_the_queue_as_well():
+    loop = asyncio.get_running_loop()
+
+    async def reconcile(request: Request) -> None:
+        loop._idle.now += 2  # type: ignore[attr-defined]  # what work on the CPU takes
+
+    controller = Controller("test", reconcile)
+    async with running(controller):
+        controller.enqueue(A)
+        controller.enqueue(B)
+        await asyncio.sleep(10)
+    assert controller.queue.work_duration.sum == 4
+    assert controller.stats.durations.sum == 4
