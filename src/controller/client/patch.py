@@ -61,6 +61,7 @@ class ApplyPatch:
 
 
 Patch: TypeAlias = MergePatch | JsonPatch | ApplyPatch
+"""What :meth:`~.api.Client.patch` takes."""
 
 
 def merge_difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> JsonObject:
