@@ -23,14 +23,16 @@ from .framing import LINE_LIMIT
 from .httphead import CHUNKED, UNTIL_CLOSED
 
 BUFFER_SIZE: Final = 256 * 1024
-"""Bytes of a read: about 85 events of 3 KB, which is half a millisecond and fits a core's cache."""
-LEAST_SPACE: Final = 64 * 1024
-"""Bytes that a read is offered at least: several records of TLS (16 KiB each)."""
+"""Bytes of a read while much comes: 85 events of 3 KB are half a millisecond, and fit a cache."""
+IDLE_SIZE: Final = 64 * 1024
+"""Bytes of the buffer while little comes: a process has dozens of watches, nearly all idle."""
+LEAST_SPACE: Final = 32 * 1024
+"""Bytes that a read is offered at least: two of TLS's largest records."""
 CHUNK_HEAD_LIMIT: Final = 16 * 1024
 """Bytes of a chunk's size with its extensions, and of all trailers together."""
 SIZES_KEPT: Final = 4096
 CALM_READS: Final = 8
-"""After a long line the large buffer is kept for so many reads: the next is often as long."""
+"""A large buffer is kept for so many small reads: after a long line comes often another."""
 
 _SIZE: Final = re.compile(rb"\r\n([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\x00\r\n]*)?")
 
@@ -45,13 +47,13 @@ class LineBuffer:
     def __init__(self, length: int, *, limit: int = LINE_LIMIT) -> None:
         self._chunked = length == CHUNKED
         self._limit = limit
-        self._data = bytearray(BUFFER_SIZE)
+        self._data = bytearray(IDLE_SIZE)
         self._view = memoryview(self._data)
         self._start = 0  # of the incomplete line
         self._end = 0  # of what is known of it, which holds no newline
         self._raw = 0  # of the bytes that were not walked yet; between reads: of a chunk's head
         self._filled = 0  # where the next read goes
-        self._calm = 0  # reads without a long line
+        self._calm = 0  # reads since the last that was large, or left a long line
         self._left = sys.maxsize if length == UNTIL_CLOSED else max(length, 0)  # of this chunk
         self._trailers = False  # the last chunk came, what follows are header lines
         self._trailer_bytes = 0
@@ -74,19 +76,15 @@ class LineBuffer:
 
     def space(self) -> memoryview:
         """Return where the next bytes go, at least ``LEAST_SPACE`` of it."""
-        size = len(self._data)
-        if self._start == self._end:
-            self._calm += 1
-            if size > BUFFER_SIZE and self._calm >= CALM_READS:
-                self._move(BUFFER_SIZE)
-            elif self._raw == self._filled:
-                self._start = self._end = self._raw = self._filled = 0
-        elif self.pending >= BUFFER_SIZE:
-            self._calm = 0
-        if size - self._filled < LEAST_SPACE:
-            # what is moved is at most as much as the move makes room for
-            kept = self.pending + self._filled - self._raw
-            self._move(size if 2 * kept <= size else 2 * size)
+        size, kept = len(self._data), self.pending + self._filled - self._raw
+        full = size - self._filled < LEAST_SPACE
+        self._calm = 0 if full or kept >= LEAST_SPACE else self._calm + 1
+        if full:  # what is moved is at most as much as the move makes room for
+            self._move(max(BUFFER_SIZE, size if 2 * kept <= size else 2 * size))
+        elif self._calm >= CALM_READS and size > IDLE_SIZE:
+            self._move(IDLE_SIZE)
+        elif not kept:
+            self._start = self._end = self._raw = self._filled = 0
         return self._view[self._filled :]
 
     def fed(self, count: int) -> list[bytes]:

@@ -15,7 +15,6 @@ import asyncio
 import ssl
 from typing import Final, cast
 
-from .linebuffer import BUFFER_SIZE
 from .linestream import LineStream
 
 RECORD_SIZE: Final = 16 * 1024
@@ -32,6 +31,8 @@ LEAST_BATCH: Final = 16 * 1024
 """Bytes for which a pause pays: four records."""
 LARGEST_BATCH: Final = 128 * 1024
 """Bytes that a socket takes while nobody reads it; a longer pause would slow the stream down."""
+IDLE_SIZE: Final = 16 * 1024
+"""Bytes of a read while little comes: a process has dozens of watches, nearly all idle."""
 
 
 class TlsLineStream(LineStream):
@@ -43,7 +44,7 @@ class TlsLineStream(LineStream):
         super().__init__(what, silence)
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=server_name)
-        self._records = memoryview(bytearray(BUFFER_SIZE))
+        self._records = memoryview(bytearray(IDLE_SIZE))
         self._secured = False  # the handshake is done
         self._resting = False  # between two reads of a fast stream
         self._since = 0.0  # loop time at which the measuring began
@@ -66,6 +67,8 @@ class TlsLineStream(LineStream):
     def buffer_updated(self, nbytes: int) -> None:
         """Take over the encrypted bytes that came."""
         self._incoming.write(self._records[:nbytes])
+        if nbytes == IDLE_SIZE == len(self._records):  # more is waiting
+            self._records = memoryview(bytearray(LARGEST_BATCH))
         if not self._secured:
             self._shake_hands()
         if self._secured:
@@ -138,6 +141,8 @@ class TlsLineStream(LineStream):
         elapsed = now - self._since
         if elapsed > QUIET:
             self._since, self._came = now, 0
+            if count < IDLE_SIZE < len(self._records):
+                self._records = memoryview(bytearray(IDLE_SIZE))
             return
         self._came += count
         if elapsed < WINDOW:

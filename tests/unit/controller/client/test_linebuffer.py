@@ -15,6 +15,7 @@ from hybridpg.controller.client.linebuffer import (
     BUFFER_SIZE,
     CALM_READS,
     CHUNK_HEAD_LIMIT,
+    IDLE_SIZE,
     LEAST_SPACE,
     SIZES_KEPT,
     LineBuffer,
@@ -211,6 +212,17 @@ def test_a_line_that_outgrows_the_limit_is_refused(length: int):
         feed(buffer, wire)
 
 
+def test_the_buffer_of_an_idle_watch_is_small_and_large_reads_make_it_grow():
+    buffer, line = LineBuffer(CHUNKED), b"x" * 3000
+    assert len(buffer.space()) <= IDLE_SIZE
+
+    assert feed(buffer, chunk(line + b"\n") * 100) == [line] * 100
+    assert len(buffer._data) == BUFFER_SIZE
+    for _ in range(CALM_READS):
+        feed(buffer, chunk(line + b"\n"))
+    assert len(buffer.space()) <= IDLE_SIZE
+
+
 def test_the_buffer_grows_for_a_long_line_and_shrinks_back():
     buffer, line = LineBuffer(CHUNKED), b"x" * (10 * BUFFER_SIZE)
 
@@ -218,7 +230,7 @@ def test_the_buffer_grows_for_a_long_line_and_shrinks_back():
     assert len(buffer._data) > 10 * BUFFER_SIZE
     for _ in range(CALM_READS):
         assert feed(buffer, chunk(b"short\n")) == [b"short"]
-    assert len(buffer._data) == BUFFER_SIZE
+    assert len(buffer._data) == IDLE_SIZE
 
 
 def test_long_lines_one_after_the_other_do_not_make_it_grow_each_time():
@@ -231,7 +243,7 @@ def test_long_lines_one_after_the_other_do_not_make_it_grow_each_time():
         assert len(buffer._data) == size
 
 
-def test_short_lines_never_make_it_grow():
+def test_short_lines_never_make_it_grow_further():
     buffer = LineBuffer(CHUNKED)
     wire = b"".join(chunk(b"y" * (n % 5000) + b"\n") for n in range(400))
 
