@@ -34,6 +34,8 @@ from .types import ObjectKey, Resource
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
+    from .tracing import Tracing
+
 GRACE_SECONDS: Final = 30.0
 """What runs in progress get to finish: the time that Kubernetes gives a pod."""
 
@@ -50,7 +52,8 @@ class Manager:
     counted for ``registry``; they are with ``health``, too.
 
     The client is closed at the end unless ``close_client`` is false. ``scope`` is entered around
-    every run of every controller's reconcile function.
+    every run of every controller's reconcile function. With ``tracing``, each run and each request
+    has a span.
     """
 
     def __init__(
@@ -61,6 +64,7 @@ class Manager:
         leader_election: LeaseConfig | None = None,
         health: Address | None = None,
         metrics: bool = False,
+        tracing: Tracing | None = None,
         now: Now = loop_time,
         wall: WallClock = wall_time,
         grace: float = GRACE_SECONDS,
@@ -71,13 +75,16 @@ class Manager:
         self.name = name
         self._now = now
         self._scope = scope
+        self._tracing = tracing
         self._elector: LeaderElector | None = None
         self._registry: CollectorRegistry | None = None
         self._measured: MeasuredTransport | None = None
+        host = _host_of(client)
         if metrics or health is not None:
-            host = _host_of(client)
             self._measured = MeasuredTransport(client.transport, host=host, now=now)
             client = client.over(self._measured)
+        if tracing is not None:
+            client = client.over(tracing.transport(client.transport, host=host))
         self.client = client
         if leader_election is not None:
             self._elector = elector = LeaderElector(client, leader_election, now=now, wall=wall)
@@ -203,9 +210,13 @@ class Manager:
         controllers = self._parts.controllers
         if name in controllers:
             raise ManagerError(f"manager {self.name} has a controller {name!r} already")
+        if self._elector is not None:
+            reconcile = _in_leader(self._elector, name, reconcile)
+        if self._tracing is not None:
+            reconcile = self._tracing.reconcile(name, reconcile)
         controller = controllers[name] = Controller(
             name,
-            reconcile if self._elector is None else _in_leader(self._elector, name, reconcile),
+            reconcile,
             workers=workers,
             reconcile_timeout=reconcile_timeout,
             limiter=limiter,

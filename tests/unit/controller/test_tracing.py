@@ -18,13 +18,16 @@ from tests.unit.controller.scripted import (
     WIDGETS,
     ScriptedTransport,
     failure,
+    obj,
     page,
     refused,
 )
 
 from hybridpg.controller.client.api import Client
 from hybridpg.controller.errors import ApiError, TransportError
+from hybridpg.controller.handlers import enqueue_self
 from hybridpg.controller.loop import Controller
+from hybridpg.controller.manager import Manager
 from hybridpg.controller.ratelimit import ExponentialLimiter
 from hybridpg.controller.reconcile import Request, Result
 from hybridpg.controller.tracing import Tracing, configured_provider
@@ -273,3 +276,22 @@ def test_a_program_that_has_set_no_provider_has_none(monkeypatch):
     provider = TracerProvider(shutdown_on_exit=False)
     monkeypatch.setattr(trace, "get_tracer_provider", lambda: provider)
     assert configured_provider() is provider
+
+
+async def test_the_runs_of_a_managers_controller_have_spans_with_their_requests_below(
+    tracing, exporter
+):
+    manager = Manager(Client(ScriptedTransport([page(obj("a"))])), tracing=tracing)
+
+    async def reconcile(request: Request) -> None:
+        await manager.client.update(WIDGETS, request.key, {})
+
+    controller = manager.controller("widgets", reconcile)
+    controller.watch(manager.informer(WIDGETS), handler=enqueue_self())
+    async with manager:
+        await asyncio.sleep(1)
+
+    spans = {span.name: span for span in exporter.get_finished_spans()}
+    assert {"GET widgets", "PUT widgets", "reconcile widgets"} <= set(spans)
+    assert spans["PUT widgets"].parent.span_id == spans["reconcile widgets"].context.span_id
+    assert spans["GET widgets"].parent is None
