@@ -3,8 +3,9 @@
 ``python -m tests.sequence_replica KUBECONFIG NAMESPACE NAME DURATION DEADLINE PERIOD``
 
 Every write has the version of the object that it is based on as its precondition. The writer
-takes no hint: whatever a write ends with, it reads the object again and tries the next one, as
-long as it is let.
+takes no hint: a process that was stopped and goes on begins with its next write, and whatever
+that ends with, it reads the object again and tries another, as long as it is let. In between it
+leaves its name in another ConfigMap, ``trail``, without any precondition.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from hybridpg.controller import (
     ControllerError,
     LeaseConfig,
     Manager,
+    MergePatch,
     ObjectKey,
     Resource,
     load_kubeconfig,
@@ -26,6 +28,7 @@ from hybridpg.controller import (
 )
 
 CONFIG_MAPS = Resource("", "v1", "configmaps", "ConfigMap")
+TRAIL = "trail"
 PAUSE = 0.002
 
 
@@ -41,12 +44,18 @@ async def main(kubeconfig: str, namespace: str, name: str, *times: str) -> None:
 
     async def write() -> None:
         print(f"leads {identity}", flush=True)
+        obj = None
+        trail = MergePatch({"data": {"writer": identity}})
         while True:
             try:
-                obj = await manager.client.get(CONFIG_MAPS, key)
-                await manager.client.update(CONFIG_MAPS, key, appended(obj["data"], identity, obj))
+                obj = obj or await manager.client.get(CONFIG_MAPS, key)
+                following = appended(obj["data"], identity, obj)
+                obj = await manager.client.update(CONFIG_MAPS, key, following)
+                await asyncio.sleep(PAUSE)
+                await manager.client.patch(CONFIG_MAPS, ObjectKey(namespace, TRAIL), trail)
             except ControllerError as error:
                 print(f"{type(error).__name__} {error}", flush=True)
+                obj = None
             await asyncio.sleep(PAUSE)
 
     manager.informer(CONFIG_MAPS, namespaces=(namespace,))

@@ -23,7 +23,7 @@ import pytest
 import yaml
 from tests.fix_testenv import TestEnv
 from tests.relay import Relay
-from tests.sequence_replica import CONFIG_MAPS
+from tests.sequence_replica import CONFIG_MAPS, TRAIL
 
 from hybridpg.controller.client import Client
 from hybridpg.controller.types import LEASES, ObjectKey
@@ -151,16 +151,50 @@ class Referee:
         return self.holder
 
 
+class Trail:
+    """Follows the ConfigMap that is written without preconditions: who came after whom."""
+
+    def __init__(self, client: Client, namespace: str) -> None:
+        self._client = client
+        self._namespace = namespace
+        self.writers: list[str] = []
+
+    async def follow(self) -> None:
+        """Watch for ever; every version comes, in order."""
+        version = ""
+        while True:
+            watch = self._client.watch(
+                CONFIG_MAPS,
+                namespace=self._namespace,
+                field_selector=f"metadata.name={TRAIL}",
+                resource_version=version,
+                timeout_seconds=3000,
+            )
+            async for lines in watch:
+                for line in lines:
+                    obj = json.loads(line)["object"]
+                    version = obj["metadata"]["resourceVersion"]
+                    writer = (obj.get("data") or {}).get("writer", "")
+                    if writer and self.writers[-1:] != [writer]:
+                        self.writers.append(writer)
+
+
 class Arena:
     """Two replicas, the referee, and the sequence that they write."""
 
     def __init__(
-        self, client: Client, namespace: str, replicas: list[Replica], referee: Referee
+        self,
+        client: Client,
+        namespace: str,
+        replicas: list[Replica],
+        referee: Referee,
+        trail: Trail,
     ) -> None:
         self._client = client
         self._key = ObjectKey(namespace, NAME)
         self.replicas = replicas
         self.referee = referee
+        self.trail = trail
         self.takeovers: list[float] = []
         self.spurious = 0
 
@@ -207,8 +241,10 @@ async def arena(
     sequence = {"metadata": {"name": NAME, "namespace": namespace}, "data": data}
     head = {"apiVersion": "v1", "kind": "ConfigMap"}
     await real_client.create(CONFIG_MAPS, {**head, **sequence}, namespace=namespace)
-    referee = Referee(real_client, namespace)
-    following = asyncio.create_task(referee.follow())
+    empty = {**head, "metadata": {"name": TRAIL}}
+    await real_client.create(CONFIG_MAPS, empty, namespace=namespace)
+    referee, trail = Referee(real_client, namespace), Trail(real_client, namespace)
+    following = [asyncio.create_task(each.follow()) for each in (referee, trail)]
     replicas = [Replica(testenv, namespace, tmp_path / name) for name in ("one", "two")]
     async with AsyncExitStack() as stack:
         for replica in replicas:
@@ -216,14 +252,21 @@ async def arena(
             await replica.prepare()
             await replica.start()
             stack.push_async_callback(replica.kill)
-        yield Arena(real_client, namespace, replicas, referee)
-    following.cancel()
-    await asyncio.wait([following])
+        yield Arena(real_client, namespace, replicas, referee, trail)
+    for task in following:
+        task.cancel()
+    await asyncio.wait(following)
 
 
-async def check(arena: Arena, what: str) -> None:
-    """Nobody who was replaced wrote again, and each time another took over in time."""
+async def check(arena: Arena, what: str, *, late: bool = False) -> None:
+    """Nobody who was replaced wrote again, and each time another took over in time.
+
+    ``late``: what was sent in time may arrive afterwards, and then only its precondition helps.
+    """
     data = await arena.data()
+    trail = arena.trail.writers
+    assert len(trail) >= len(arena.takeovers)
+    assert late or len(trail) == len(set(trail)), f"{what}: written without the lease: {trail}"
     writers = data["writers"].split()
     again = sorted({name for name in writers if writers.count(name) > 1})
     figures = (
@@ -269,7 +312,7 @@ async def test_a_leader_cut_off_ends_before_it_is_replaced_and_nothing_late_coun
         assert await leader.ended() == 1
         assert any("leader election lost" in line for line in leader.lines), leader.lines
         await leader.start()
-    await check(arena, "network cut")
+    await check(arena, "network cut", late=True)
 
 
 async def test_a_leader_that_is_told_to_stop_hands_over_at_once(arena):

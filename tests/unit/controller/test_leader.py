@@ -455,7 +455,15 @@ async def test_a_candidate_tells_what_it_has_seen(cluster, leader, standby):
     fresh = LeaderElector(Client(cluster), config())
     assert (fresh.holder, fresh.transitions, fresh.is_leader, fresh.healthy) == ("", 0, False, True)
     assert (standby.elector.holder, standby.elector.transitions) == ("leader", 1)
+    assert (leader.elector.holder, leader.elector.transitions) == ("leader", 1)
     assert leader.elector.healthy
+
+
+async def test_a_leader_knows_what_it_wrote_without_any_watch(cluster, electing):
+    candidate = Candidate(cluster, "a", watching=False).start()
+    electing.append(candidate)
+    await candidate.leads()
+    assert (candidate.elector.holder, candidate.elector.transitions) == ("a", 1)
 
 
 async def test_a_namespace_that_does_not_exist_is_told_and_waited_for(cluster, electing, caplog):

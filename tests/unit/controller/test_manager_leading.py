@@ -222,15 +222,50 @@ async def test_a_run_that_hangs_when_the_lease_is_lost_gets_no_grace(cluster):
 
 
 async def test_parts_that_end_in_an_ordered_stop_are_no_failure(cluster):
-    """Its election goes on longest: between its end and theirs the process is healthy."""
-    one = Replica(cluster, "one").start()
+    """One controller has ended, another has not: the process is as healthy as it should be."""
+    await Client(cluster).create(SECRETS, secret("a"), namespace="default")
+
+    class Slow(Replica):
+        async def reconcile(self, request: Request) -> None:
+            await asyncio.sleep(12)
+
+    async def idle(request: Request) -> None:
+        return None
+
+    one = Slow(cluster, "one")
+    one.manager.controller("idle", idle)
+    one.start()
     await one.leads()
-    cluster.faults.delay(2, method="GET", path=f"{LEASE_PATH}/*", times=1)
     one.stop.set()
-    await asyncio.sleep(1)
-    lifecycle = one.manager._lifecycle
-    assert lifecycle.failure() is None
+    await asyncio.sleep(5)
+    assert one.task is not None
+    assert not one.task.done()
+    assert one.manager._lifecycle.failure() is None
     await one.end()
+
+
+async def test_work_that_ignores_its_end_gets_no_grace_when_the_lease_is_lost(cluster):
+    await Client(cluster).create(SECRETS, secret("a"), namespace="default")
+    release = asyncio.Event()
+
+    class Stubborn(Replica):
+        async def reconcile(self, request: Request) -> None:
+            while not release.is_set():
+                try:
+                    await release.wait()
+                except asyncio.CancelledError:
+                    continue
+
+    one = Stubborn(cluster, "one", grace=1000).start()
+    await one.leads()
+    await Client(cluster).patch(LEASES, KEY, MergePatch({"spec": {"holderIdentity": "x"}}))
+    lost = now()
+    assert one.task is not None
+    with pytest.raises(LeaseLost):
+        await one.task
+    assert now() - lost < 10
+    release.set()
+    await asyncio.sleep(0.1)
 
 
 async def test_a_stop_that_is_forced_gives_the_lease_back_and_waits_for_nothing_else(cluster):
