@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import datetime
 from typing import Final
 
@@ -82,7 +82,9 @@ def _quoted(text: str) -> str:
 class Lines:
     """The lines of one watch, in the form that its client prefers."""
 
-    def __init__(self, watch: Watch, headers: Mapping[str, str], now: datetime) -> None:
+    def __init__(
+        self, watch: Watch, headers: Mapping[str, str], now: Callable[[], datetime]
+    ) -> None:
         self._watch = watch
         self._form = _accept.form_of(headers.get("accept", ""))
         self._now = now
@@ -111,7 +113,7 @@ class Lines:
             call.target.kind,
             [obj],
             meta=_version_of(obj),
-            now=self._now,
+            now=self._now(),
             include=call.query.get("includeObject", "Metadata"),
             columns=self._first,
         )

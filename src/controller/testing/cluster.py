@@ -230,7 +230,7 @@ class FakeCluster:
         headers: Mapping[str, str],
     ) -> AsyncGenerator[list[bytes]]:
         try:
-            async for batch in _answers.Lines(watch, headers, self._now()).encode(events):
+            async for batch in _answers.Lines(watch, headers, self._now).encode(events):
                 yield batch
         finally:
             watch.close()
