@@ -258,6 +258,25 @@ async def test_a_removed_handler_is_not_called_any_more():
     assert recorder.seen == []
 
 
+async def test_a_handler_that_another_one_removes_does_not_hear_of_the_same_event():
+    changes = [line("ADDED", obj("b", 101)), line("DELETED", obj("b", 102))]
+    for type_ in ("add", "delete"):
+        transport = ScriptedTransport([page()], [[5.0, changes, 60.0]])
+        informer = make(transport)
+
+        class Removing(Recorder):
+            def _note(self, text: str) -> None:
+                if text.startswith(type_):  # noqa: B023 - used within this round
+                    informer.remove_handler(removed)  # noqa: B023
+
+        informer.add_handler(Removing())
+        recorder = Recorder()
+        removed = informer.add_handler(recorder)
+        async with running(informer):
+            await asyncio.sleep(10)
+        assert recorder.seen == {"add": [], "delete": ["add b"]}[type_]
+
+
 async def test_each_handler_knows_when_it_has_seen_the_first_list():
     informer = make(ScriptedTransport([page(obj("a"))]))
     at_call: list[bool] = []

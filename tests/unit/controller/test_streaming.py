@@ -127,6 +127,17 @@ async def test_a_version_that_cannot_be_had_is_streamed_at_quorum_at_once(answer
     assert versions == [None, "7", None]
 
 
+async def test_a_streamed_list_from_before_what_is_known_is_not_taken():
+    streams: list[Step] = [
+        [[complete(150)], refused(410)],
+        [[added("old"), complete(149), added("older", 2)], 60.0],
+        [[added("a"), complete(151)], 60.0],
+    ]
+    transport = ScriptedTransport(streams=streams)
+    assert await follow(transport, seconds=5) == ["LIST", "LIST a"]
+    assert times(transport, "STREAM") == [0, 0.8, 0.8]
+
+
 async def test_expiry_at_quorum_is_an_error_like_any_other():
     transport = ScriptedTransport(streams=[[refused(410)], [[added("a"), complete(3)], 60.0]])
     assert await follow(transport, seconds=5) == ["LIST a"]
