@@ -84,9 +84,8 @@ class WorkQueue(Generic[K]):
         self._run_of: Mark | None = None
         self._run = self._left = 0
         self._run_waited = 0.0
-        # keys whose work began and ended in the same turn
-        self._instant = 0
         self._waits = Histogram(QUEUE_BOUNDS)
+        # without those, since somebody looked, that began and ended in the same turn
         self._works = Histogram(QUEUE_BOUNDS)
         self._dropped = 0
 
@@ -118,9 +117,7 @@ class WorkQueue(Generic[K]):
             if self._getters:
                 self._wake()
         elif not self._closed:
-            mark = Mark(priority, self._time(), False)
-            self._push(key, mark)
-            self._hurry(mark)
+            self._add_first(key, priority)
 
     async def get(self) -> K:
         """Wait for the next key; whoever gets it must call ``done`` with it.
@@ -151,9 +148,7 @@ class WorkQueue(Generic[K]):
         ``at`` is the present time of the event loop, for those who have looked already.
         """
         mark = self._marks.pop(key)
-        if mark is self._taken and at is None:
-            self._instant += 1
-        else:
+        if mark is not self._taken or at is not None:
             self._end_work(key, mark, at)
         if self._again and (again := self._again.pop(key, None)) is not None:
             self._push(key, again)
@@ -203,9 +198,8 @@ class WorkQueue(Generic[K]):
     @property
     def work_duration(self) -> Histogram:
         """Seconds that keys were worked on."""
-        if self._instant:
-            self._works.observe(0.0, self._instant)
-            self._instant = 0
+        ended = self.queue_duration.count - self.processing
+        self._works.observe(0.0, ended - self._works.count)
         return self._works
 
     def depths(self) -> dict[int, int]:
@@ -249,10 +243,19 @@ class WorkQueue(Generic[K]):
         self._front = self._lines.front if self._lines.plain else deque()
         self._quick = None
 
-    def _hurry(self, mark: Mark) -> None:
-        """Let further keys of this turn and of this priority take the short way."""
-        if self._lines.plain and self._now is not None:
-            self._quick, self._added = mark.priority, mark
+    def _add_first(self, key: K, priority: int) -> None:
+        """Add the first key of a turn, or of a priority; further ones take the short way."""
+        mark = Mark(priority, self._time(), False)
+        lines = self._lines
+        if priority != lines.priority or not lines.plain:
+            self._push(key, mark)
+            return
+        self._marks[key] = mark
+        self._front.append(key)
+        if self._now is not None:
+            self._quick, self._added = priority, mark
+        if self._getters:
+            self._wake()
 
     def _pop(self) -> K:
         """Take out the key whose turn it is, and see how many come after it that are like it."""
