@@ -86,9 +86,9 @@ def listing(size: str) -> Sample:
             f"{name}.wall": made["wall"] / count * 1e6,
             "memory.object": made["resident"] / count,
         }
-        if "pause" in made:
-            figures[f"pause.{size}"] = made["pause"]
-            figures[f"pause.{size}.gc"] = made.get("collector", made["pause"])
+        for row, figure in (("pause", "pause"), ("pause.gc", "collector")):
+            if figure in made:
+                figures[row.replace("pause", f"pause.{size}")] = made[figure]
         return figures
 
     return sample

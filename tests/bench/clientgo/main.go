@@ -139,7 +139,7 @@ func (b *bench) list() figures {
 	var memory runtime.MemStats
 	runtime.ReadMemStats(&memory)
 	for _, pause := range memory.PauseNs {
-		made["pause"] = max(made["pause"], float64(pause)/1e6)
+		made["collector"] = max(made["collector"], float64(pause)/1e6)
 	}
 	made["resident"] = resident() - before
 	if got := len(informer.GetStore().ListKeys()); got != b.count {
