@@ -14,7 +14,6 @@ from contextlib import contextmanager
 from typing import Final
 from urllib.parse import urlsplit
 
-from opentelemetry import trace
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer, TracerProvider
 
 from .errors import ApiError
@@ -26,16 +25,6 @@ SCOPE: Final = "hybridpg.controller"
 """The name of our instrumentation, by which an SDK can filter."""
 
 
-def configured_provider() -> TracerProvider | None:
-    """Return the provider that the program has set for all of its libraries, or None.
-
-    For a process of one's own; whoever embeds the runtime hands a provider in.
-    """
-    provider = trace.get_tracer_provider()
-    unset = trace.ProxyTracerProvider, trace.NoOpTracerProvider
-    return None if isinstance(provider, unset) else provider
-
-
 class Tracing:
     """Wraps what is to have spans.
 
@@ -44,6 +33,8 @@ class Tracing:
         tracing = Tracing(provider)
         client = Client(tracing.transport(transport, host=config.host))
         controller = Controller("widgets", tracing.reconcile("widgets", reconcile))
+
+    A manager does both: ``Manager(client, tracing=tracing)``.
     """
 
     def __init__(self, provider: TracerProvider) -> None:

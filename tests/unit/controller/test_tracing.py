@@ -7,7 +7,6 @@ import json
 from collections.abc import Iterator, Sequence
 
 import pytest
-from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -30,7 +29,7 @@ from hybridpg.controller.loop import Controller
 from hybridpg.controller.manager import Manager
 from hybridpg.controller.ratelimit import ExponentialLimiter
 from hybridpg.controller.reconcile import Request, Result
-from hybridpg.controller.tracing import Tracing, configured_provider
+from hybridpg.controller.tracing import Tracing
 from hybridpg.controller.types import NAMESPACES, ObjectKey
 
 pytestmark = pytest.mark.virtual_time
@@ -268,14 +267,6 @@ async def test_failures_are_still_retried_when_they_are_traced(tracing, exporter
 
     assert runs == [0, 1, 3]
     assert len(exporter.get_finished_spans()) == 3
-
-
-def test_a_program_that_has_set_no_provider_has_none(monkeypatch):
-    assert configured_provider() is None
-
-    provider = TracerProvider(shutdown_on_exit=False)
-    monkeypatch.setattr(trace, "get_tracer_provider", lambda: provider)
-    assert configured_provider() is provider
 
 
 async def test_the_runs_of_a_managers_controller_have_spans_with_their_requests_below(
