@@ -1,4 +1,4 @@
-"""What goes wrong, as data: which request, the how manieth, and what happens to it.
+"""What goes wrong, as data: which request, which occurrence of it, and what happens to it.
 
 ::
 
@@ -6,8 +6,8 @@
     proxy.add(Silence(), verbs=WATCHES, target="*/configmaps", behind=b'"name":"last"')
     proxy.add(Do(child.kill, committed=True), verbs=WRITES, skip=4)
 
-A call has an identity that no clock is part of: verb, target, and the how manieth of these it is.
-So a point that was recorded in one run can be struck in the next.
+A call has an identity that no clock is part of: its verb, its target, and how many of these came
+before. So a point that was recorded in one run can be struck in the next.
 """
 
 from __future__ import annotations

@@ -69,9 +69,7 @@ async def test_requests_are_counted_while_a_fault_lasts(quick):
     assert 0 < outcome.requests_per_s < 4
 
 
-async def test_a_client_that_does_not_start_is_no_result(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("tests.peers.run.START_SECONDS", 5.0)
-
+async def test_a_client_that_does_not_start_is_no_result():
     with pytest.raises(NotStarted, match="KeyError: 'nobody'"):
         await run("nobody", FAULTS["reset"])
 
