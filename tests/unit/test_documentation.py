@@ -75,7 +75,9 @@ def test_a_verb_in_the_documentation_exists(line):
     assert words(line)[1] in verbs | groups
 
 
-@pytest.mark.parametrize("name", ["lint", "types", "generated", "integration", "bench", "dist"])
+@pytest.mark.parametrize(
+    "name", ["lint", "types", "generated", "integration", "bench", "peers", "dist"]
+)
 def test_the_environments_of_tox_are_named_where_contributors_look(name):
     assert f"`{name}`" in (ROOT / "CONTRIBUTING.md").read_text().replace("tox -e ", "")
 
