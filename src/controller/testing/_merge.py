@@ -32,8 +32,7 @@ def _merge_list(live: list[Any], manifest: list[Any], schema: JsonObject) -> lis
     items: JsonObject = schema.get("items") or {}
     old = {step_of(item, schema): item for item in live}
     new = {step_of(item, schema): item for item in manifest}
-    shared = [step for step in new if step in old]
-    order = _interleaved(list(old), list(new), shared)
+    order = _interleaved(list(old), list(new))
     return [_item(old.get(step), new.get(step), items) for step in order]
 
 
@@ -43,10 +42,11 @@ def _item(old: Any, new: Any, schema: JsonObject) -> Any:
     return new if old is None else merge(old, new, schema)
 
 
-def _interleaved(old: list[str], new: list[str], shared: list[str]) -> list[str]:
+def _interleaved(old: list[Any], new: list[Any]) -> list[Any]:
     """Return both lists as one, walking them side by side from one shared item to the next."""
-    order: list[str] = []
-    known, mine, waiting = set(old), set(new), list(shared)
+    order: list[Any] = []
+    known, mine = set(old), set(new)
+    waiting = [item for item in new if item in known]
     left = right = 0
     while left < len(old) or right < len(new):
         here = old[left] if left < len(old) else None

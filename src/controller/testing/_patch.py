@@ -53,12 +53,17 @@ def strategic_merge(target: Any, patch: Any, schema: JsonObject | None = None) -
             merged[field] = [item for item in merged.get(field) or () if item not in value]
         elif not key.startswith(_DIRECTIVES):
             _merge_field(merged, key, value, child(known, key))
+    for directive, wanted in patch.items():
+        field = directive.removeprefix("$setElementOrder/")
+        if field != directive and merged.get(field):
+            by = _merge_key(field, child(known, field))
+            merged[field] = _reorder(merged[field], wanted, by, (target or {}).get(field) or [])
     return merged
 
 
 def _merge_field(merged: JsonObject, key: str, value: Any, schema: JsonObject) -> None:
     old = merged.get(key)
-    merge_key = schema.get("x-kubernetes-patch-merge-key") or _MERGE_KEYS.get(key)
+    merge_key = _merge_key(key, schema)
     listed = isinstance(value, list)
     if value is None or (isinstance(value, dict) and value.get("$patch") == "delete"):
         merged.pop(key, None)
@@ -68,6 +73,11 @@ def _merge_field(merged: JsonObject, key: str, value: Any, schema: JsonObject) -
         merged[key] = [*(old or ()), *(item for item in value if item not in (old or ()))]
     else:
         merged[key] = strategic_merge(old, value, schema)
+
+
+def _merge_key(field: str, schema: JsonObject) -> str:
+    found: str = schema.get("x-kubernetes-patch-merge-key") or _MERGE_KEYS.get(field, "")
+    return found
 
 
 def _merge_list(
@@ -81,13 +91,27 @@ def _merge_list(
             by_key.pop(item.get(key), None)
         else:
             by_key[item.get(key)] = strategic_merge(by_key.get(item.get(key)), item, schema)
-    # items that the patch names first, and the others after them, as the server puts them
-    named = [item.get(key) for item in new if item.get(key) in by_key]
-    order = dict.fromkeys([*named, *by_key])
-    known = {item.get(key) for item in old}
-    if all(name in known for name in named):
-        order = dict.fromkeys(by_key)
-    return [by_key[name] for name in order]
+    return _reorder(list(by_key.values()), new, key, old)
+
+
+def _reorder(items: list[Any], wanted: list[Any], key: str, before: list[Any]) -> list[Any]:
+    """Put items into the order of a patch; the others keep their place where both were before.
+
+    What is new in the patch goes ahead of what it does not name.
+    """
+    by_name = {_named(item, key): item for item in items}
+    place = {_named(item, key): at for at, item in enumerate(before)}
+    mine = [name for name in (_named(item, key) for item in wanted) if name in by_name]
+    others = [name for name in by_name if name not in mine]
+    order: list[Any] = []
+    while mine and others:
+        behind = mine[0] in place and place[mine[0]] > place[others[0]]
+        order.append(others.pop(0) if behind else mine.pop(0))
+    return [by_name[name] for name in (*order, *mine, *others)]
+
+
+def _named(item: Any, key: str) -> Any:
+    return item.get(key) if isinstance(item, dict) else item
 
 
 def json_patch(target: Any, operations: Any) -> Any:

@@ -177,6 +177,22 @@ async def test_a_strategic_patch_deletes_an_item_that_it_names(world: World):
     assert not done.json["spec"]["template"]["spec"].get("volumes")
 
 
+@pytest.mark.parametrize(
+    ("order", "names"), [(None, ["d", "c"]), (["c", "d"], ["c", "d"]), (["d", "c"], ["d", "c"])]
+)
+async def test_a_strategic_patch_may_order_what_it_merges(
+    world: World, order: list[str] | None, names: list[str]
+):
+    await world.post(sets(world), stateful())
+    pod: Json = {"containers": [{"name": "d", "image": "q"}]}
+    if order:
+        pod["$setElementOrder/containers"] = [{"name": name} for name in order]
+    body = {"spec": {"template": {"spec": pod}}}
+    done = await world.call("PATCH", f"{sets(world)}/x", body, kind=STRATEGIC)
+    found = done.json["spec"]["template"]["spec"]["containers"]
+    assert [item["name"] for item in found] == names
+
+
 async def test_fields_of_containers_are_owned_one_by_one(world: World):
     made = await world.apply(f"{sets(world)}/x", stateful(), fieldManager="a1")
     container = of(made, "a1")["f:spec"]["f:template"]["f:spec"]["f:containers"]['k:{"name":"c"}']
