@@ -10,7 +10,9 @@ import argparse
 import asyncio
 import dataclasses
 import json
+import os
 import sys
+import threading
 from pathlib import Path
 
 from tests.peers.clients import CLIENTS
@@ -40,6 +42,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.client:
         name, url = arguments.client
+        threading.Thread(target=_end_with_parent, daemon=True).start()
         asyncio.run(_client(name, url))
     elif arguments.run:
         client, fault = arguments.run
@@ -48,6 +51,12 @@ def main() -> None:
         if unknown := set(arguments.faults) - set(FAULTS):
             parser.error(f"no such fault: {', '.join(sorted(unknown))}")
         asyncio.run(matrix(arguments.only or list(CLIENTS), arguments.faults or list(FAULTS)))
+
+
+def _end_with_parent() -> None:
+    """End this process when the one that started it has gone, however that ended."""
+    os.read(0, 1)  # not by sys.stdin, whose lock would disturb an ordinary end
+    os._exit(1)
 
 
 async def _client(name: str, url: str) -> None:

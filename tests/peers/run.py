@@ -107,7 +107,7 @@ async def started(client: str, url: str, kubeconfig: Path) -> AsyncIterator[Told
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-W", "ignore", "-m", "tests.peers", "--client", client, url),
         cwd=ROOT,
-        stdin=asyncio.subprocess.DEVNULL,
+        stdin=asyncio.subprocess.PIPE,  # nothing comes, but its end: the client's end as well
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         limit=LINE_LIMIT,
