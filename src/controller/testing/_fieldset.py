@@ -129,8 +129,16 @@ def parts(value: Any, schema: JsonObject) -> Iterator[tuple[str, Any, JsonObject
         for name, item in value.items():
             yield f"f:{name}", item, child(schema, name)
     elif isinstance(value, list):
-        for item in value:
-            yield step_of(item, schema), item, schema.get("items") or {}
+        for at, item in enumerate(value):
+            yield _step_or_place(item, schema, at), item, schema.get("items") or {}
+
+
+def _step_or_place(item: Any, schema: JsonObject, at: int) -> str:
+    """Return the step of an item; one without its key is refused later, and named by its place."""
+    try:
+        return step_of(item, schema)
+    except KeyError:
+        return f"i:{at}"
 
 
 def fields_of(value: Any, schema: JsonObject, path: Path = ()) -> Iterator[Path]:

@@ -151,3 +151,8 @@ def test_what_is_below_a_prefix_is_left_out():
     fields = frozenset({("f:status",), ("f:status", "f:x"), ("f:spec", "f:status")})
     assert without(fields, [("f:status",)]) == {("f:spec", "f:status")}
     assert without(fields, []) == fields
+
+
+def test_an_item_without_its_key_is_named_by_its_place():
+    added = compare({}, {"ports": [{"name": "x"}]}, SCHEMA).added
+    assert ("f:ports", "i:0", "f:name") in added
