@@ -69,7 +69,7 @@ class Lifecycle:
         # whether the parts of the leader were started
         self._leading = False
         # the names of work that ignored its cancellation and may go on
-        self._stuck: list[str] = []
+        self.stuck: list[str] = []
 
     @property
     def running(self) -> bool:
@@ -139,7 +139,7 @@ class Lifecycle:
         parts = self._parts
         logger.info("manager %s is stopping", parts.name)
         await self._resign()
-        self._stuck += await self.tasks.cancel([f"runnable {name}" for name in parts.runnables])
+        self.stuck += await self.tasks.cancel([f"runnable {name}" for name in parts.runnables])
         stops = {
             asyncio.create_task(controller.stop(), name=f"stop {name}"): f"controller {name}"
             for name, controller in parts.controllers.items()
@@ -215,7 +215,7 @@ class Lifecycle:
         parts, tasks = self._parts, self.tasks
         self._stopping = True
         work = [name for name in tasks.names if name.startswith(("runnable ", "controller "))]
-        self._stuck += await tasks.cancel(work)
+        self.stuck += await tasks.cancel(work)
         await tasks.cancel([name for name in tasks.names if name.startswith("informer ")])
         if parts.health is not None:
             await parts.health.stop()
@@ -236,8 +236,8 @@ class Lifecycle:
         if elector is None:
             return
         await self.tasks.cancel([ELECTION, "lease watch"])
-        if self._stuck:
-            going_on = ", ".join(self._stuck)
+        if self.stuck:
+            going_on = ", ".join(self.stuck)
             logger.error("lease %s is not released: %s goes on", elector.config.key, going_on)
             return
         await elector.release(min(RELEASE_SECONDS, elector.config.renew_deadline))

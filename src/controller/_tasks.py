@@ -21,6 +21,8 @@ class TaskSet:
     def __init__(self) -> None:
         # every task that was started and not stopped, ended or not
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        # those of them that were told to end; once, or their clean-up would be interrupted
+        self._told: set[asyncio.Task[None]] = set()
         # set when a task has ended that was not told to
         self._ended = asyncio.Event()
 
@@ -32,7 +34,7 @@ class TaskSet:
         return task
 
     def _notice(self, task: asyncio.Task[None]) -> None:
-        if task in self._tasks.values():  # else it was told to end
+        if task in self._tasks.values() and task not in self._told:
             self._ended.set()
 
     async def died(self) -> None:
@@ -42,7 +44,7 @@ class TaskSet:
     def failure(self) -> ManagerError | None:
         """Return what ended a task that should not have, naming it; chained to its exception."""
         for name, task in self._tasks.items():
-            if not task.done():
+            if not task.done() or task in self._told:
                 continue
             cause = None if task.cancelled() else task.exception()
             text = _describe(cause) if cause is not None else "it ended without an error"
@@ -61,19 +63,25 @@ class TaskSet:
     def abort(self, names: Iterable[str]) -> None:
         """Begin to cancel tasks, at once and without waiting; :meth:`cancel` has to follow."""
         for name in names:
-            if (task := self._tasks.get(name)) is not None:
+            task = self._tasks.get(name)
+            if task is not None and task not in self._told:
+                self._told.add(task)
                 task.cancel()
 
     async def cancel(self, names: Iterable[str]) -> list[str]:
         """Cancel tasks, wait until they have cleaned up, and forget them.
 
-        Returns the names of those that ignore it and were given up.
+        Returns the names of those that ignore it and were given up. Where the wait itself is
+        cancelled, none is forgotten: the next call waits for them.
         """
-        tasks = {name: task for name in names if (task := self._tasks.pop(name, None))}
-        for task in tasks.values():
-            task.cancel()
+        tasks = {name: task for name in names if (task := self._tasks.get(name))}
+        self.abort(tasks)
         if tasks:
             await asyncio.wait(tasks.values(), timeout=CANCEL_SECONDS)
+        for name, task in tasks.items():
+            if self._tasks.get(name) is task:  # another call may have waited as well
+                del self._tasks[name]
+            self._told.discard(task)
         given_up = [name for name, task in tasks.items() if not task.done()]
         for name, task in tasks.items():
             if not task.done():

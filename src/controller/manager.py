@@ -307,6 +307,9 @@ class Manager:
             raise failure
         if late:
             raise ManagerError(f"{', '.join(late)} did not stop within {self._parts.grace:g} s")
+        if lifecycle.stuck:
+            stuck = ", ".join(lifecycle.stuck)
+            raise ManagerError(f"{stuck} did not stop when it was cancelled, and goes on")
 
     def _health_server(self, address: Address) -> HealthServer:
         return HealthServer(
