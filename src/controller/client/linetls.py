@@ -2,16 +2,18 @@
 
 API servers send records of about 4 KB, each in a packet of its own. Woken for each, a process
 spends more on being woken than on decrypting. While a stream runs at a few megabytes a second or
-more, the socket is therefore left alone for two milliseconds after a read, and then all records
-that came are decrypted and cut in one go. A lone event after a quiet spell is handed on at once.
+more, the kernel is therefore asked to wake us for a batch of them only (``SO_RCVLOWAT``), or after
+two milliseconds for whatever came, and then all of it is decrypted and cut in one go. A stream that
+is faster than that is not slowed down, and a lone event after a quiet spell is handed on at once.
 
-The event loop's own TLS cannot do that: pausing it does not pause the socket below. So TLS is
-done between two memory buffers here.
+The event loop's own TLS reads record by record whatever the socket holds. So TLS is done between
+two memory buffers here.
 """
 
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from typing import Final, cast
 
@@ -20,17 +22,17 @@ from .linestream import LineStream
 RECORD_SIZE: Final = 16 * 1024
 """The largest record that TLS allows."""
 PAUSE: Final = 0.002
-"""Seconds between two reads while much comes: five fold fewer wake-ups, and no one notices."""
-SHORTEST_PAUSE: Final = 0.0005
-"""A stream that is so fast that less would do is never short of bytes: each read is large."""
+"""Seconds for which a part of a batch waits for the rest while much comes: no one notices."""
 WINDOW: Final = 0.001
 """Seconds over which the speed of a stream is measured."""
 QUIET: Final = 0.02
 """Seconds without a byte after which the measuring begins anew."""
 LEAST_BATCH: Final = 16 * 1024
-"""Bytes for which a pause pays: four records."""
-LARGEST_BATCH: Final = 128 * 1024
-"""Bytes that a socket takes while nobody reads it; a longer pause would slow the stream down."""
+"""Bytes within a pause for which waiting pays: four records."""
+BATCH: Final = 128 * 1024
+"""Bytes that are not waited any longer for: being woken costs next to nothing then."""
+LARGE_SIZE: Final = 256 * 1024
+"""Bytes of a read while much comes."""
 IDLE_SIZE: Final = 16 * 1024
 """Bytes of a read while little comes: a process has dozens of watches, nearly all idle."""
 
@@ -46,7 +48,8 @@ class TlsLineStream(LineStream):
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=server_name)
         self._records = memoryview(bytearray(IDLE_SIZE))
         self._secured = False  # the handshake is done
-        self._resting = False  # between two reads of a fast stream
+        self._patient = False  # the kernel wakes us for a batch only
+        self._came_at = 0.0  # loop time of the last read
         self._since = 0.0  # loop time at which the measuring began
         self._came = 0  # bytes since then
 
@@ -58,6 +61,7 @@ class TlsLineStream(LineStream):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take over a new connection and begin the handshake."""
         super().connection_made(transport)
+        self._socket = transport.get_extra_info("socket")
         self._shake_hands()
 
     def get_buffer(self, sizehint: int) -> memoryview:
@@ -68,7 +72,7 @@ class TlsLineStream(LineStream):
         """Take over the encrypted bytes that came."""
         self._incoming.write(self._records[:nbytes])
         if nbytes == IDLE_SIZE == len(self._records):  # more is waiting
-            self._records = memoryview(bytearray(LARGEST_BATCH))
+            self._records = memoryview(bytearray(LARGE_SIZE))
         if not self._secured:
             self._shake_hands()
         if self._secured:
@@ -136,8 +140,8 @@ class TlsLineStream(LineStream):
         return closed
 
     def _measure(self, count: int) -> None:
-        """Begin a pause if the stream is fast enough to be read in batches."""
-        now = self._loop.time()
+        """Have the kernel collect a batch if the stream is fast enough for that."""
+        now = self._came_at = self._loop.time()
         elapsed = now - self._since
         if elapsed > QUIET:
             self._since, self._came = now, 0
@@ -147,16 +151,28 @@ class TlsLineStream(LineStream):
         self._came += count
         if elapsed < WINDOW:
             return
-        speed = self._came / elapsed
+        fast = self._came * PAUSE >= LEAST_BATCH * elapsed
         self._since, self._came = now, 0
-        pause = min(PAUSE, LARGEST_BATCH / speed)
-        if pause >= SHORTEST_PAUSE and pause * speed >= LEAST_BATCH:
-            self._resting = True
-            self._loop.call_later(pause, self._read_on)
+        if fast and not self._patient and self._wake_for(BATCH):
+            self._patient = True
+            self._loop.call_later(PAUSE, self._look)
 
-    def _read_on(self) -> None:
-        self._resting = False
-        self._pace()
+    def _look(self) -> None:
+        """Take what came if it is no batch within the pause."""
+        # one timer for many batches: reads only move the time it looks at
+        due = self._came_at + PAUSE
+        if self._finished:
+            return
+        if self._loop.time() < due:
+            self._loop.call_at(due, self._look)
+        else:
+            self._patient = False
+            self._wake_for(1)
 
-    def _may_read(self) -> bool:
-        return not self._resting and super()._may_read()
+    def _wake_for(self, count: int) -> bool:
+        """Be woken for so many bytes and no less; return False where the system cannot do that."""
+        try:
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, count)
+        except OSError:  # then each record wakes us, which costs more and changes nothing else
+            return False
+        return True

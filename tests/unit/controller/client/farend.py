@@ -29,6 +29,11 @@ class FarEnd(asyncio.Transport):
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         return self._socket if name == "socket" else default
 
+    @property
+    def wakes_for(self) -> int:
+        """How many bytes must have come before the kernel wakes the event loop."""
+        return self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT)
+
     def write(self, data: bytes | bytearray | memoryview) -> None:
         self.written += data
 
