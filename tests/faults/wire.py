@@ -1,0 +1,466 @@
+"""The seam to PostgreSQL: a proxy in the protocol that knows each statement and perturbs any.
+
+It ends TLS with the server's own certificate and key, so that clients verify it as they would the
+server, and SCRAM with channel binding, which signs that certificate, passes through unchanged.
+Where the admin logs in by certificate, the proxy does so in its place.
+
+::
+
+    async with WireSeam(trace) as seam:
+        port = await seam.listen(Target("127.0.0.1", pg.port, certificate, key))
+        strike = seam.arm(point, process)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import ssl
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from tests.faults.pgwire import (
+    ASK_FOR_TLS,
+    CANCEL_REQUEST,
+    FAILED,
+    FATAL_STATES,
+    GOODBYE,
+    GSS_REQUEST,
+    READY,
+    SSL_REQUEST,
+    TURN_ENDS,
+    Message,
+    Startup,
+    Statements,
+    read_message,
+    read_startup,
+    refusal,
+    state_of,
+)
+from tests.faults.seam import (
+    CRASH,
+    CRASH_BEFORE,
+    CRASH_COMMITTED,
+    ERROR,
+    Call,
+    Fault,
+    Point,
+    Process,
+    Seen,
+    Strike,
+    Trace,
+)
+from tests.faults.sqlnames import PLACEHOLDER, named
+from tests.proxy.server import RESET
+
+LETTER = "S"
+LOGIN = "LOGIN"
+SYSTEM = ("postgres", "template1")
+"""Databases that every server has: the others' names differ from run to run."""
+RESET_BEFORE, RESET_COMMITTED, HANG = "reset-before", "reset-committed", "hang-before"
+ON_LOGINS = (RESET_BEFORE, HANG, "53300", "57P03")
+ON_READS = (RESET_BEFORE, HANG, "57P01")
+ON_WRITES = (
+    *(RESET_BEFORE, RESET_COMMITTED, HANG),
+    *("57P01", "55006", "42501", "40001", "25006"),
+)
+DONE = "done"
+"""How a call was answered that met no error."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A server: where it is, its certificate and key, and the admin's where that logs in by it."""
+
+    host: str
+    port: int
+    certificate: Path
+    key: Path
+    admin: tuple[Path, Path] | None = None
+
+
+class Gone(Exception):
+    """The connection is broken on purpose."""
+
+
+class Ended(Exception):
+    """The connection ends in order, once all was said."""
+
+
+class Turn:
+    """One call of a client under a rule, which may do what it likes with it.
+
+    Nothing was sent further when the rule gets it; a rule that only returns has lost the call.
+    """
+
+    def __init__(self, link: Link, seen: Seen, sent: bytes) -> None:
+        self._link = link
+        self._sent = sent
+        self.seen = seen
+
+    def forward(self) -> None:
+        """Send it to the server, and let the answer through."""
+        self._link.send(self.seen, self._sent)
+
+    async def commit(self) -> None:
+        """Send it to the server and keep the answer back once it is complete."""
+        self._link.keep()
+        self.forward()
+        await self._link.answered()
+
+    def release(self) -> None:
+        """Give the client the answer that was kept back."""
+        self._link.release()
+
+    def refuse(self, state: str) -> None:
+        """Answer in the place of the server."""
+        self.seen.answer = state
+        self._link.say(refusal(state))
+        if state in FATAL_STATES:
+            raise Ended
+
+    def reset(self) -> None:
+        """Break the connection by a reset."""
+        raise Gone
+
+    async def stall(self) -> None:
+        """Say nothing, until all goes well again and the connection breaks."""
+        await self._link.seam.healed.wait()
+        raise Gone
+
+
+Rule = Callable[[Turn], Awaitable[None]]
+"""What happens to a call."""
+
+
+class WireSeam:
+    """Proxies before any number of servers; they end with the seam.
+
+    ``aliases`` stand for the names of users and databases that are told apart; of all others it is
+    only said that there is one. ``child_of`` tells from the client's port which process it is,
+    where several controllers share the seam.
+    """
+
+    letter = LETTER
+
+    def __init__(
+        self,
+        trace: Trace,
+        aliases: Mapping[str, str] | None = None,
+        *,
+        child_of: Callable[[int], int] | None = None,
+    ) -> None:
+        self.trace = trace
+        self.healed = asyncio.Event()
+        """Set when what hangs has to end."""
+        self._aliases = {**{name: name for name in SYSTEM}, **(aliases or {})}
+        self._child_of = child_of
+        self._rules: dict[Call, Rule] = {}
+        self._links: set[Link] = set()
+        self._listeners: list[asyncio.Server] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> Self:
+        """Begin; :meth:`listen` opens ports."""
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Reset what is open and stop listening."""
+        for listener in self._listeners:
+            listener.close()
+        for task in tuple(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def listen(self, target: Target, *, host: str = "127.0.0.1", port: int = 0) -> int:
+        """Open a port that leads to a server and return it."""
+        served = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        served.load_cert_chain(target.certificate, target.key)
+
+        async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            task = asyncio.current_task()
+            assert task is not None
+            self._tasks.add(task)
+            try:
+                await self._serve(reader, writer, served, target)
+            except asyncio.CancelledError:
+                abort(writer)
+            finally:
+                self._tasks.discard(task)
+
+        listener = await asyncio.start_server(accept, host, port)
+        self._listeners.append(listener)
+        return int(listener.sockets[0].getsockname()[1])
+
+    def faults(self, seen: Seen) -> Sequence[Fault]:
+        """Return what can go wrong at a call of a clean run."""
+        if seen.call.verb == LOGIN:
+            return tuple(Fault(ERROR, kind) for kind in ON_LOGINS)
+        if not seen.writes:
+            return (CRASH_COMMITTED, *(Fault(ERROR, kind) for kind in ON_READS))
+        return (CRASH_BEFORE, CRASH_COMMITTED, *(Fault(ERROR, kind) for kind in ON_WRITES))
+
+    def arm(self, point: Point, process: Process) -> Strike:
+        """Let the point's fault happen once, when its call comes."""
+        strike = Strike(point)
+        act = _act(point.fault, process)
+
+        async def rule(turn: Turn) -> None:
+            strike.hit()
+            await act(turn)
+
+        self.at(point.call, rule)
+        return strike
+
+    def at(self, call: Call, rule: Rule) -> None:
+        """Let a rule handle a call when it comes."""
+        self._rules[call] = rule
+
+    def clear(self) -> None:
+        """Let all go well from now on, and end what hangs."""
+        self._rules.clear()
+        self.healed.set()
+        self.healed = asyncio.Event()
+
+    def break_all(self) -> None:
+        """Reset every connection, as a server does that crashes."""
+        for link in tuple(self._links):
+            link.abort()
+
+    def alias(self, name: str) -> str:
+        """Return what a user or database is called in identities."""
+        return self._aliases.get(name, PLACEHOLDER)
+
+    def note(self, link: Link, verb: str, words: str, *, writes: bool, destroys: bool) -> Seen:
+        """Tell the trace of a call."""
+        seen = self.trace.note(
+            LETTER, verb, f"{link.place} {words}", writes=writes, destroys=destroys
+        )
+        if self._child_of is not None:
+            seen.child = link.child
+        return seen
+
+    async def handle(self, turn: Turn) -> None:
+        """Let a call through, or a rule strike it."""
+        rule = self._rules.pop(turn.seen.call, None)
+        if rule is None:
+            turn.forward()
+        else:
+            await rule(turn)
+
+    async def _serve(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        served: ssl.SSLContext,
+        target: Target,
+    ) -> None:
+        link = None
+        child = self._child_of(writer.get_extra_info("peername")[1]) if self._child_of else 0
+        try:
+            startup = await _encrypted_startup(reader, writer, served)
+            far = await _dial(target)
+            link = Link(self, (reader, writer), far, child)
+            self._links.add(link)
+            await link.run(startup)
+        except Ended:
+            writer.close()
+        except (OSError, EOFError, ssl.SSLError, Gone):
+            abort(writer)
+        finally:
+            if link is not None:
+                self._links.discard(link)
+                link.close()
+            writer.close()
+
+
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+class Link:
+    """One connection of a client, and the one to the server that belongs to it."""
+
+    def __init__(self, seam: WireSeam, near: Streams, far: Streams, child: int) -> None:
+        self.seam = seam
+        self.child = child
+        self.place = PLACEHOLDER
+        """What the database is called."""
+        self._near_reader, self._near = near
+        self._far_reader, self._far = far
+        self._waiting: list[Seen] = []
+        # answers while they are kept back
+        self._kept: list[bytes] | None = None
+        self._answered = asyncio.Event()
+
+    async def run(self, startup: Startup) -> None:
+        """Pass messages on until either end has gone."""
+        if startup.code == CANCEL_REQUEST:
+            self._far.write(startup.raw)
+            await self._far.drain()
+            return
+        answers = asyncio.create_task(self._pass_answers())
+        calls = asyncio.create_task(self._pass_calls(startup))
+        try:
+            await asyncio.wait((answers, calls), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (answers, calls):
+                task.cancel()
+            results = await asyncio.gather(answers, calls, return_exceptions=True)
+        for result in results:
+            if isinstance(result, Exception):
+                raise result
+
+    def send(self, seen: Seen, sent: bytes) -> None:
+        """Send a call to the server."""
+        self._waiting.append(seen)
+        self._far.write(sent)
+
+    def say(self, answer: bytes) -> None:
+        """Say something to the client."""
+        self._near.write(answer)
+
+    def keep(self) -> None:
+        """Keep answers back from now on."""
+        self._kept = []
+        self._answered.clear()
+
+    async def answered(self) -> None:
+        """Wait until an answer that is kept back is complete."""
+        await self._answered.wait()
+
+    def release(self) -> None:
+        """Say what was kept back, and keep nothing any more."""
+        kept, self._kept = self._kept or [], None
+        self._near.write(b"".join(kept))
+
+    def abort(self) -> None:
+        """Break both connections."""
+        abort(self._near)
+        abort(self._far)
+
+    def close(self) -> None:
+        """End the connection to the server."""
+        self._far.close()
+
+    async def _pass_calls(self, startup: Startup) -> None:
+        parameters = startup.parameters
+        user = parameters["user"]
+        self.place = self.seam.alias(parameters.get("database", user))
+        words = self.seam.alias(user)
+        seen = self.seam.note(self, LOGIN, words, writes=False, destroys=False)
+        await self.seam.handle(Turn(self, seen, startup.raw))
+        statements, sent = Statements(), b""
+        while True:
+            message = await read_message(self._near_reader)
+            sent += message.raw
+            statements.take(message)
+            if message.kind in TURN_ENDS:
+                await self._call(statements.turn(), sent)
+                sent = b""
+            elif message.kind in (b"p", GOODBYE):  # a part of the login; the end
+                self._far.write(sent)
+                sent = b""
+            await self._far.drain()
+
+    async def _call(self, text: str, sent: bytes) -> None:
+        name = named(text)
+        seen = self.seam.note(
+            self, name.verb, name.words, writes=name.writes, destroys=name.destroys
+        )
+        await self.seam.handle(Turn(self, seen, sent))
+
+    async def _pass_answers(self) -> None:
+        try:
+            while True:
+                message = await read_message(self._far_reader)
+                self._take(message)
+                if self._kept is None:
+                    self._near.write(message.raw)
+                    await self._near.drain()
+        except EOFError as error:
+            raise Ended from error  # what the server said last must arrive
+        finally:
+            self._answered.set()  # nothing more comes
+
+    def _take(self, message: Message) -> None:
+        seen = self._waiting[0] if self._waiting else None
+        if message.kind == FAILED and seen is not None:
+            seen.answer = state_of(message)
+        if self._kept is not None:
+            self._kept.append(message.raw)
+        if message.kind == READY and seen is not None:
+            seen.answer = seen.answer or DONE
+            self._waiting.pop(0)
+            if self._kept is not None:
+                self._answered.set()
+
+
+def _act(fault: Fault, process: Process) -> Rule:
+    """Return what a fault does to its call."""
+
+    async def crash(turn: Turn) -> None:
+        if fault == CRASH_COMMITTED:
+            await turn.commit()
+        process.kill()
+        turn.reset()
+
+    async def fail(turn: Turn) -> None:
+        if fault.kind == RESET_COMMITTED:
+            await turn.commit()
+        elif fault.kind == HANG:
+            await turn.stall()
+        elif fault.kind != RESET_BEFORE:
+            turn.refuse(fault.kind)
+            return
+        turn.reset()
+
+    return crash if fault.group == CRASH else fail
+
+
+async def _encrypted_startup(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, served: ssl.SSLContext
+) -> Startup:
+    """Encrypt the connection if that is asked for, and return the startup message behind it."""
+    while True:
+        startup = await read_startup(reader)
+        if startup.code == SSL_REQUEST:
+            writer.write(b"S")
+            await writer.start_tls(served)
+        elif startup.code == GSS_REQUEST:
+            writer.write(b"N")
+        else:
+            return startup
+
+
+async def _dial(target: Target) -> Streams:
+    """Open an encrypted connection to the server."""
+    reader, writer = await asyncio.open_connection(target.host, target.port)
+    writer.write(ASK_FOR_TLS)
+    if await reader.readexactly(1) != b"S":
+        raise ConnectionError(f"{target.host}:{target.port} speaks no TLS")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE  # who it is was said by whoever made the target
+    if target.admin is not None:
+        context.load_cert_chain(*target.admin)
+    await writer.start_tls(context)
+    return reader, writer
+
+
+def abort(writer: asyncio.StreamWriter) -> None:
+    """Break a connection by a reset, unless it has ended."""
+    if writer.transport.is_closing():
+        return
+    connection = writer.get_extra_info("socket")
+    with contextlib.suppress(OSError):  # the other end was faster
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+    writer.transport.abort()
