@@ -1,6 +1,7 @@
 """HTTP to a real API server.
 
-Requests go over aiohttp. Watches have connections of their own, are read without compression (it
+Requests go over aiohttp; those for Leases have connections of their own, because a hundred others
+that hang must not cost a leader its lease. So have watches, which are read without compression (it
 delays events) and are given up when they fall silent. They are read in place (:mod:`.direct`);
 what that reader cannot do, such as a proxy on the way, aiohttp does too, with our own framing.
 """
@@ -21,7 +22,7 @@ from yarl import URL
 
 from ..errors import TransportError, Unauthorized
 from ..protocols import Response
-from ..types import Headers, Query
+from ..types import LEASES, Headers, Query
 from .config import Config
 from .direct import connect, get_request
 from .framing import LineFramer
@@ -41,11 +42,14 @@ REQUEST_SECONDS: Final = 75.0
 SILENCE_SECONDS: Final = 90.0
 """For a watch without a byte: the API server sends a bookmark every minute."""
 REQUEST_CONNECTIONS: Final = 100
+UNLIMITED: Final = 0
+"""Connections for Leases and watches: none of them ever waits for another one."""
 ERROR_BODY_LIMIT: Final = 64 * 1024
 """Bytes of an error's body that are read: a Status is small, whatever else comes is cut."""
 BODY_LIMIT: Final = 1024 * 1024 * 1024
 """Bytes of an answer: a page of 500 objects as large as etcd stores them is 750 MiB."""
 _JSON: Final = ("accept", "application/json")
+_LEASES: Final = f"/apis/{LEASES.api_version}/"
 T = TypeVar("T")
 
 
@@ -84,18 +88,18 @@ class AiohttpTransport:
         self._in_place = in_place and not config.proxy
         encrypted = URL(config.host).scheme == "https"
         self._contexts = TlsContexts(config.current_tls) if encrypted else None
-        self._requests = SessionPool(
-            timeout=aiohttp.ClientTimeout(
-                total=self._timeouts.request, sock_connect=self._timeouts.connect
-            ),
-            limit=REQUEST_CONNECTIONS,
-            user_agent=user_agent,
+        within = aiohttp.ClientTimeout(
+            total=self._timeouts.request, sock_connect=self._timeouts.connect
         )
+        self._requests = SessionPool(
+            timeout=within, limit=REQUEST_CONNECTIONS, user_agent=user_agent
+        )
+        self._leases = SessionPool(timeout=within, limit=UNLIMITED, user_agent=user_agent)
         self._watches = SessionPool(
             timeout=aiohttp.ClientTimeout(
                 total=None, sock_connect=self._timeouts.connect, sock_read=self._timeouts.silence
             ),
-            limit=0,
+            limit=UNLIMITED,
             user_agent=user_agent,
         )
         self._streams: weakref.WeakSet[LineStream] = weakref.WeakSet()
@@ -152,7 +156,7 @@ class AiohttpTransport:
         self._closed = True
         for stream in list(self._streams):
             stream.close()
-        for pool in (self._requests, self._watches):
+        for pool in (self._requests, self._leases, self._watches):
             await pool.close()
 
     # --- credentials -----------------------------------------------------------------------------
@@ -200,9 +204,10 @@ class AiohttpTransport:
             return await self._once(exchange, login)
 
     async def _once(self, exchange: _Exchange, login: _Login) -> Response:
-        async with self._requests.session(login.context) as session:
+        pool = self._leases if exchange.path.startswith(_LEASES) else self._requests
+        async with pool.session(login.context) as session:
             response = await self._send(session, exchange, login, "gzip")
-            self._requests.under_way(response)
+            pool.under_way(response)
             async with response:
                 body = await _body(response, str(exchange))
                 return Response(response.status, _headers(response), body)

@@ -1,4 +1,4 @@
-"""How a manager with leader election ends where its end is disturbed: nobody works beside another."""
+"""The end of a manager with leader election, disturbed: nobody works beside another."""
 
 from __future__ import annotations
 
@@ -39,7 +39,8 @@ class TidiesUp(Replica):
 
 async def test_a_forced_stop_gives_the_lease_back_no_earlier_than_the_work_has_ended(cluster):
     """The second signal comes while a runnable that was told to end still cleans up."""
-    one = TidiesUp(cluster, "one").start()
+    one = TidiesUp(cluster, "one")
+    one.start()
     await one.leads()
     one.stop.set()
     await asyncio.sleep(1)
