@@ -27,7 +27,7 @@ WRITES = ("POST", "PUT", "PATCH", "DELETE")
 WATCHES = ("WATCH", "WATCHLIST")
 """The second one begins with the list, as a stream."""
 FOR_EVER = sys.maxsize
-_GENERATED = re.compile(r"\.[0-9a-f]{12,}$")
+GENERATED = re.compile(r"\.[0-9a-f]{12,}$")
 """The tail of an event's name, which comes from a clock."""
 
 
@@ -68,7 +68,7 @@ class Identities:
         """Return the identity of the next request of that method and path."""
         segments = [segment for segment in path.split("/") if segment]
         verb = verb_of(method, segments, query)
-        named = [self._aliases.get(each, _GENERATED.sub(".*", each)) for each in segments]
+        named = [self._aliases.get(each, GENERATED.sub(".*", each)) for each in segments]
         target = "/" + "/".join(named)
         self._seen[verb, target] += 1
         return Call(verb, target, self._seen[verb, target])
@@ -93,6 +93,13 @@ class Answer:
     status: int = 200
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=lambda: {"Content-Type": JSON})
+
+
+@dataclass(frozen=True, slots=True)
+class Instead:
+    """Ask the same path with another query, and answer with what that says."""
+
+    query: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +146,7 @@ class Do:
     committed: bool = False
 
 
-What: TypeAlias = Answer | Lose | Hang | Delay | Hold | CutBody | Do | StreamFault
+What: TypeAlias = Answer | Instead | Lose | Hang | Delay | Hold | CutBody | Do | StreamFault
 JSON = "application/json"
 
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self, Unpack
+from urllib.parse import urlencode
 
 import aiohttp
 import yaml
@@ -31,6 +32,7 @@ from tests.proxy.rules import (
     Hang,
     Hold,
     Identities,
+    Instead,
     Lose,
     Rule,
     What,
@@ -77,7 +79,8 @@ class Proxy:
         self._upstream = upstream
         self._tls = tls
         self._authority = authority
-        self._identities = Identities(aliases or {})
+        self._aliases = aliases or {}
+        self._identities = Identities(self._aliases)
         self._rules: list[Rule] = []
         self._port = 0
         self.record: list[Recorded] = []
@@ -150,8 +153,12 @@ class Proxy:
         A rule holds for calls that come after it; of several that strike one call the first with
         an end decides.
         """
-        self._rules.append(Rule(what, **where))
-        return self._rules[-1]
+        return self.add_rule(Rule(what, **where))
+
+    def add_rule(self, rule: Rule) -> Rule:
+        """Add a rule as it is and return it."""
+        self._rules.append(rule)
+        return rule
 
     def clear(self) -> None:
         """Let all go well again, for calls to come."""
@@ -161,10 +168,24 @@ class Proxy:
         """Return the calls of some verbs in the order in which they came."""
         return [each.call for each in self.record if each.call.verb in verbs]
 
-    async def _handle(self, request: web.Request) -> web.StreamResponse:
+    async def note(self, request: web.Request) -> Recorded:
+        """Record a call that just arrived; a proxy of another kind may note more of it."""
         call = self._identities.of(request.method, request.path, request.query)
-        recorded = Recorded(call, asyncio.get_running_loop().time())
-        self.record.append(recorded)
+        self.record.append(Recorded(call, asyncio.get_running_loop().time()))
+        return self.record[-1]
+
+    def lines_of(self, recorded: Recorded, lines: Lines) -> Lines:
+        """Return the lines of a watch as they come; a proxy of another kind may look at them."""
+        return lines
+
+    def forget(self) -> None:
+        """Count and record anew, as if nothing had been called before."""
+        self._identities = Identities(self._aliases)
+        self.record.clear()
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        recorded = await self.note(request)
+        call = recorded.call
         struck = [rule for rule in self._rules if rule.takes(call, request.query)]
         try:
             answer = await self._answer(request, struck, recorded)
@@ -183,7 +204,7 @@ class Proxy:
             if isinstance(rule.what, StreamFault):
                 continue
             rule.strike()
-            if (answer := await _instead(rule.what)) is not None:
+            if (answer := await self._instead(rule.what, request)) is not None:
                 recorded.status = answer.status
                 return answer
         if recorded.call.verb in WATCHES:
@@ -199,6 +220,30 @@ class Proxy:
             body = await theirs.read()
             return web.Response(status=theirs.status, headers=_kept(theirs.headers), body=body)
 
+    async def _instead(self, what: What, request: web.Request) -> web.Response | None:
+        """Return what a rule answers before the request goes further, None where it goes."""
+        match what:
+            case Delay(seconds):
+                await asyncio.sleep(seconds)
+            case Hold(until):
+                await until.wait()
+            case Answer(status, body, headers):
+                return web.Response(status=status, body=body, headers=headers)
+            case Instead(query):
+                async with self._ask(request, request.headers, query) as theirs:
+                    body = await theirs.read()
+                    return web.Response(
+                        status=theirs.status, headers=_kept(theirs.headers), body=body
+                    )
+            case Lose(committed=False):
+                raise Broken
+            case Hang(committed=False):
+                raise Stalled
+            case Do(action, committed=False):
+                action()
+                return web.Response(status=503)
+        return None
+
     async def _watch(
         self, request: web.Request, struck: list[Rule], recorded: Recorded
     ) -> web.StreamResponse:
@@ -208,7 +253,7 @@ class Proxy:
             recorded.status = theirs.status
             stream = web.StreamResponse(status=theirs.status, headers=_kept(theirs.headers))
             await stream.prepare(request)
-            lines = _lines(theirs)
+            lines = self.lines_of(recorded, _lines(theirs))
             for rule in struck:
                 if isinstance(rule.what, StreamFault):
                     lines = perturbed(
@@ -227,11 +272,15 @@ class Proxy:
 
     @contextlib.asynccontextmanager
     async def _ask(
-        self, request: web.Request, headers: Mapping[str, str]
+        self,
+        request: web.Request,
+        headers: Mapping[str, str],
+        query: Mapping[str, str] | None = None,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
+        target = request.path_qs if query is None else f"{request.path}?{urlencode(query)}"
         async with self._session.request(
             request.method,
-            f"{self._upstream.host}{request.path_qs}",
+            f"{self._upstream.host}{target}",
             headers=_kept(headers),
             data=await request.read() or None,
             server_hostname=self._upstream.tls.server_name or None,
@@ -243,25 +292,6 @@ class Proxy:
         assert self._runner.server is not None
         for connection in self._runner.server.connections:
             _abort(connection.transport, reset=True)
-
-
-async def _instead(what: What) -> web.Response | None:
-    """Return what a rule answers before the request goes further, None where it goes."""
-    match what:
-        case Delay(seconds):
-            await asyncio.sleep(seconds)
-        case Hold(until):
-            await until.wait()
-        case Answer(status, body, headers):
-            return web.Response(status=status, body=body, headers=headers)
-        case Lose(committed=False):
-            raise Broken
-        case Hang(committed=False):
-            raise Stalled
-        case Do(action, committed=False):
-            action()
-            return web.Response(status=503)
-    return None
 
 
 async def _afterwards(what: What, request: web.Request, answer: web.Response) -> None:

@@ -1,0 +1,290 @@
+"""The seam to the API server: a perturbing proxy whose calls, and events, have identities.
+
+Every event that a watch delivers is a call of its own (``EVENT``), so that it can be struck like
+one: lost, doubled, late, cut in the middle.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+from tests.faults.seam import (
+    CRASH,
+    CRASH_BEFORE,
+    CRASH_COMMITTED,
+    ERROR,
+    WATCH,
+    Call,
+    Fault,
+    Point,
+    Process,
+    Seen,
+    Strike,
+    Trace,
+)
+from tests.proxy.rules import (
+    GENERATED,
+    WATCHES,
+    WRITES,
+    Answer,
+    CutBody,
+    Do,
+    Hang,
+    Lose,
+    Rule,
+    What,
+)
+from tests.proxy.server import Proxy, Recorded
+from tests.proxy.streams import (
+    CutFrame,
+    CutLine,
+    End,
+    Ended,
+    Late,
+    Lines,
+    NoBookmarks,
+    Repeat,
+    Say,
+    Silence,
+    StreamFault,
+    error_event,
+)
+
+from hybridpg.controller.client import Config
+
+LETTER = "K"
+EVENT = "EVENT"
+LATE_SECONDS = 0.6
+"""Later than the controller's own next write, which takes a few milliseconds."""
+UNSEEN_SECONDS = 0.3
+"""For as long events are lost until the watch says that it lost some."""
+
+
+def _refusal(status: int, reason: str, **headers: str) -> Answer:
+    body = {
+        "kind": "Status",
+        "apiVersion": "v1",
+        "metadata": {},
+        "status": "Failure",
+        "message": "scripted by the fault harness",
+        "reason": reason,
+        "code": status,
+    }
+    return Answer(
+        status, json.dumps(body).encode(), {"Content-Type": "application/json", **headers}
+    )
+
+
+ANSWERS: Mapping[str, What] = {
+    "reset-before": Lose(),
+    "reset-committed": Lose(committed=True),
+    "hang-before": Hang(),
+    "hang-committed": Hang(committed=True),
+    "cut": CutBody(),
+    "500": _refusal(500, "InternalError"),
+    "503": _refusal(503, "ServiceUnavailable"),
+    "429": _refusal(429, "TooManyRequests", **{"Retry-After": "1"}),
+    "401": _refusal(401, "Unauthorized"),
+    "403": _refusal(403, "Forbidden"),
+    "409": _refusal(409, "Conflict"),
+    "410": _refusal(410, "Expired"),
+}
+ON_WRITES = ("reset-before", "reset-committed", "cut", "500", "503", "429", "401", "403", "409")
+HANGS_ON_WRITES = ("hang-before", "hang-committed")
+ON_READS = ("reset-before", "cut", "500", "503", "429", "401", "403", "hang-before")
+ON_WATCHES = ("reset-before", "500", "503", "429", "401", "403", "410")
+EVENTS: Mapping[str, StreamFault] = {
+    "end": End(),
+    "cut-frame": CutFrame(),
+    "cut-line": CutLine(),
+    "410": Say(error_event(410, "Expired"), last=True),
+    "repeat": Repeat(),
+    "late": Late(LATE_SECONDS),
+    "no-bookmarks": NoBookmarks(),
+    "garbage": Say(b'{"type":"MODIFIED","object":{"metadata"\n'),
+    "unknown": Say(b'{"type":"PERHAPS","object":{"kind":"Status"}}\n'),
+    "silence": Silence(),
+}
+UNSEEN = "unseen"
+"""Events are lost, and then the watch says so: what was between is never seen."""
+
+
+class _Unseen:
+    """Loses what comes for a while and ends the watch as one that missed events."""
+
+    async def perturb(self, lines: Lines) -> Lines:
+        await asyncio.sleep(UNSEEN_SECONDS)
+        yield error_event(410, "Expired")
+        raise Ended
+
+
+class KubeSeam(Proxy):
+    """The API server as one controller sees it; two controllers have one each."""
+
+    letter = LETTER
+
+    def __init__(self, upstream: Config, trace: Trace, aliases: Mapping[str, str]) -> None:
+        super().__init__(upstream, aliases=aliases)
+        self.trace = trace
+        self._names = dict(aliases)
+        self._answers: list[tuple[Seen, Recorded]] = []
+        self._strikes: dict[Call, tuple[StreamFault | _Unseen, Strike]] = {}
+
+    def begin(self) -> None:
+        """Count anew, with the trace."""
+        self.forget()
+        self._answers.clear()
+        self.clear()
+
+    def faults(self, seen: Seen) -> Sequence[Fault]:
+        """Return what can go wrong at a call or event."""
+        return tuple(_faults(seen))
+
+    def arm(self, point: Point, process: Process) -> Strike:
+        """Let the fault happen at its call."""
+        strike = Strike(point)
+        call, fault = point.call, point.fault
+        if call.verb == EVENT:
+            what = _Unseen() if fault.kind == UNSEEN else EVENTS[fault.kind]
+            self._strikes[call] = (what, strike)
+            return strike
+        if fault == CRASH_BEFORE:
+            return self.strike(strike, Do(process.kill))
+        if fault == CRASH_COMMITTED:
+            return self.strike(strike, Do(process.kill, committed=True))
+        return self.strike(strike, ANSWERS[fault.kind])
+
+    def strike(self, strike: Strike, what: What) -> Strike:
+        """Let anything happen at the call of a strike."""
+        call = strike.point.call
+        rule = _Told(
+            what,
+            verbs=(call.verb,),
+            target=_exactly(call.target),
+            skip=call.occurrence - 1,
+        )
+        rule.tell = strike.hit
+        self.add_rule(rule)
+        return strike
+
+    def clear(self) -> None:
+        """Let all go well."""
+        super().clear()
+        self._strikes.clear()
+
+    def settle_answers(self) -> None:
+        """Enter into the trace how each call was answered."""
+        for seen, recorded in self._answers:
+            seen.answer = str(recorded.status or "")
+
+    async def note(self, request: web.Request) -> Recorded:
+        """Tell the trace, too."""
+        recorded = await super().note(request)
+        if request.method == "POST":
+            recorded.call = replace(recorded.call, target=await self._named(recorded, request))
+        call = recorded.call
+        seen = self.trace.note(
+            LETTER, call.verb, call.target, writes=call.writes, destroys=call.verb == "DELETE"
+        )
+        if call.writes:
+            seen.detail = _outline(await request.read())
+        self._answers.append((seen, recorded))
+        return recorded
+
+    async def _named(self, recorded: Recorded, request: web.Request) -> str:
+        """Return the target of a creation: that of what is created."""
+        name = str(json.loads(await request.read())["metadata"].get("name", ""))
+        return f"{recorded.call.target}/{GENERATED.sub('.*', name)}"
+
+    async def lines_of(self, recorded: Recorded, lines: Lines) -> Lines:
+        """Tell the trace of each event, and strike at the one that is meant."""
+        kind = recorded.call.target.rpartition("/")[2]
+        async for line in lines:
+            struck = self._struck(kind, line)
+            if struck is None:
+                yield line
+                continue
+            what, strike = struck
+            strike.hit()
+            async for made in what.perturb(_behind(line, lines)):
+                yield made
+            return
+
+    def _struck(self, kind: str, line: bytes) -> tuple[StreamFault | _Unseen, Strike] | None:
+        event = json.loads(line)
+        if event["type"] in ("BOOKMARK", "ERROR"):
+            return None
+        name = event["object"]["metadata"]["name"]
+        target = f"{kind}/{self._names.get(name, name)}/{event['type']}"
+        last = self.trace.last
+        seen = self.trace.note(LETTER, EVENT, target, writes=False)
+        self.trace.last = last  # it is not the controller that speaks
+        return self._strikes.pop(seen.call, None)
+
+    def route(self, folder: Path) -> Path:
+        """Return a kubeconfig that leads through here."""
+        return self.write_kubeconfig(folder / "kubeconfig")
+
+
+class _Told(Rule):
+    """A rule that tells a strike of each hit."""
+
+    tell: Callable[[], None]
+
+    def strike(self) -> None:
+        super().strike()
+        self.tell()
+
+
+def _exactly(target: str) -> str:
+    return "".join(f"[{c}]" if c in "*?[" else c for c in target)
+
+
+async def _behind(line: bytes, lines: Lines) -> Lines:
+    yield line
+    async for each in lines:
+        yield each
+
+
+def _outline(body: bytes) -> str:
+    """Return what oracles need of a write: its fields down to the third level, and no values."""
+    try:
+        document: Any = json.loads(body or b"null")
+    except ValueError:
+        return "not JSON"
+    if isinstance(document, list):
+        return " ".join(f"{step.get('op')} {step.get('path')}" for step in document)
+    return " ".join(_fields(document, 3))
+
+
+def _fields(document: Any, depth: int, prefix: str = "") -> Iterator[str]:
+    if not isinstance(document, dict) or not depth or not document:
+        if prefix:
+            yield prefix
+        return
+    for key, value in document.items():
+        yield from _fields(value, depth - 1, f"{prefix}.{key}" if prefix else key)
+
+
+def _faults(seen: Seen) -> Iterator[Fault]:
+    verb = seen.call.verb
+    if verb == EVENT:
+        yield from (Fault(WATCH, kind) for kind in (*EVENTS, UNSEEN))
+    elif verb in WATCHES:
+        yield from (Fault(ERROR, kind) for kind in ON_WATCHES)
+    elif verb in WRITES:
+        yield CRASH_BEFORE
+        yield CRASH_COMMITTED
+        yield from (Fault(ERROR, kind) for kind in (*ON_WRITES, *HANGS_ON_WRITES))
+    else:
+        yield Fault(CRASH, "committed")
+        yield from (Fault(ERROR, kind) for kind in ON_READS)
+
+
+__all__ = ["EVENT", "LETTER", "KubeSeam"]

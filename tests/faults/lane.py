@@ -1,0 +1,274 @@
+"""One lane: a namespace, a PostgreSQL server, the seams before both, and a controller.
+
+Lanes share an API server and nothing else, so that several work at the same time. Between two
+points a lane is emptied, never restarted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import yaml
+from tests.faults.kube import KubeSeam
+from tests.faults.sampler import Sampler
+from tests.faults.seam import Seam, Trace
+from tests.faults.view import View
+from tests.faults.wire import Target, WireSeam
+from tests.faults.workloads import DATABASE, NOTHING, PAIR, Workload, make_pair, pair_is_ready
+from tests.faults.zygote import Child, Order, Zygote
+from tests.fix_postgres import PgServer
+
+from hybridpg.controller import (
+    NAMESPACES,
+    SECRETS,
+    AiohttpTransport,
+    Client,
+    load_kubeconfig,
+)
+
+CAP_SECONDS = 20.0
+"""What is not over by then never will be: a violation of liveness."""
+QUIET_SECONDS = 0.15
+"""Between two calls of a pass lie a few milliseconds, or one statement."""
+LOOK_SECONDS = 0.01
+SENTINEL = "CREATE TABLE kept AS SELECT 42 AS value"
+CLUSTER = "faults"
+
+
+class Stuck(Exception):
+    """Something did not come to its end in time."""
+
+
+@dataclass
+class Lane:
+    """Everything that the points of one process need."""
+
+    number: int
+    kubeconfig: Path
+    folder: Path
+    pg: PgServer
+    zygote: Zygote
+    mutant: str = ""
+    trace: Trace = field(default_factory=Trace)
+    setting: str = ""
+    """What the world is now; empty: to be cleared."""
+    child: Child | None = None
+    starts: int = 0
+    order: Order | None = None
+    deaths_allowed: int = 0
+
+    async def __aenter__(self) -> Self:
+        """Make the namespaces and listen."""
+        self._stack = contextlib.AsyncExitStack()
+        self.upstream = await load_kubeconfig(self.kubeconfig)
+        self.client = Client(AiohttpTransport(self.upstream), field_manager="somebody")
+        self._stack.push_async_callback(self.client.close)
+        for name in (self.namespace, self.platform):
+            await self.client.create(
+                NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+            )
+        self.wire = await self._stack.enter_async_context(
+            WireSeam(self.trace, {DATABASE: DATABASE})
+        )
+        tls = self.pg.folder
+        self.port = await self.wire.listen(
+            Target("127.0.0.1", self.pg.port, tls / "server.crt", tls / "server.key")
+        )
+        await self._write_admin()
+        self.view = await self._stack.enter_async_context(View(self.client, self.namespace))
+        self.kube = await self._stack.enter_async_context(
+            KubeSeam(self.upstream, self.trace, self.names)
+        )
+        self.sampler = await self._stack.enter_async_context(Sampler(self.pg))
+        self._stack.callback(self.kill)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """End everything of the lane but its server."""
+        await self._stack.aclose()
+
+    @property
+    def namespace(self) -> str:
+        """Where the tenant's objects are."""
+        return f"faults-{self.number:02}"
+
+    @property
+    def platform(self) -> str:
+        """Where the administrator's Secret is."""
+        return f"platform-{self.number:02}"
+
+    @property
+    def names(self) -> dict[str, str]:
+        """What is called otherwise in each lane, and its alias."""
+        return {
+            self.namespace: "tenant",
+            self.platform: "platform",
+            str(self.port): "<port>",
+            "\\n".join(self.pg.ca.split("\n")): "<authority>",
+        }
+
+    @property
+    def seams(self) -> tuple[Seam, ...]:
+        """All seams, each with a letter of its own."""
+        return (self.kube, self.wire)
+
+    @property
+    def log(self) -> Path:
+        """What the controllers of the present point say."""
+        return self.folder / "controller.log"
+
+    async def _write_admin(self) -> None:
+        values = {"username": "postgres", "password": self.pg.password, "ca.crt": self.pg.ca}
+        body = {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": "admin", "namespace": self.platform},
+            "stringData": {**values, "host": "127.0.0.1", "port": str(self.port)},
+        }
+        await self.client.create(SECRETS, body, namespace=self.platform)
+
+    def configure(self, workload: Workload, *, silence: float = 90.0) -> None:
+        """Write the configuration that the next controllers start with."""
+        main = {"secret": f"{self.platform}/admin", "allowed_namespaces": [self.namespace]}
+        controller: dict[str, Any] = {
+            "cluster_id": CLUSTER,
+            "watch_namespaces": [self.namespace],
+            "lease": {"enabled": False},
+            "secret_check_seconds": 0.2 if workload.sweeps else 3600.0,
+        }
+        config = {
+            "backend": "external",
+            "backends": {"external": {"servers": {"main": main}}},
+            "controller": controller,
+        }
+        path = self.folder / "config.yaml"
+        path.write_text(yaml.safe_dump(config))
+        self.order = Order(
+            config=str(path),
+            kubeconfig=str(self.kube.route(self.folder)),
+            log=str(self.log),
+            silence_seconds=silence,
+            mutant=self.mutant,
+        )
+
+    def start(self) -> None:
+        """Start a controller where none runs."""
+        assert self.order is not None
+        assert self.child is None
+        self.starts += 1
+        self.trace.child = self.starts
+        self.child = self.zygote.spawn(self.order)
+
+    def kill(self) -> None:
+        """End the controller; it has made its last step when this returns."""
+        if self.child is not None:
+            self.child.kill()
+            self.child = None
+
+    def freeze(self) -> None:
+        """Stop the controller where it is."""
+        assert self.child is not None
+        self.child.freeze()
+
+    def thaw(self) -> None:
+        """Let the controller go on."""
+        assert self.child is not None
+        self.child.thaw()
+
+    def supervise(self) -> None:
+        """Start the controller again if it is gone, as a kubelet does."""
+        if self.child is not None and not self.child.alive:
+            self.deaths_allowed -= 1
+            self.kill()
+        if self.child is None:
+            self.start()
+
+    async def until(self, condition: Callable[[], bool], what: str) -> None:
+        """Look until a condition holds; the controller is started again where it died."""
+        deadline = time.monotonic() + CAP_SECONDS
+        while not condition():
+            if time.monotonic() > deadline:
+                raise Stuck(f"{what} is not over after {CAP_SECONDS:.0f} s")
+            self.supervise()
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def settled(self, workload: Workload) -> None:
+        """Wait until a workload is over and nobody has anything to say any more."""
+        await self.until(
+            lambda: workload.over(self) and self.trace.quiet_for() > QUIET_SECONDS, workload.name
+        )
+
+    async def set_up(self, workload: Workload) -> None:
+        """Bring the world into the setting of a workload, with a controller at work."""
+        self.kube.begin()
+        wanted = f"{workload.setting} {workload.policy} {workload.spec}"
+        if self.setting != wanted:
+            self.kill()
+            await self.clear()
+        if workload.setting == PAIR and self.setting != wanted:
+            self.supervise()
+            await make_pair(self, workload)
+            await self.until(
+                lambda: pair_is_ready(self) and self.trace.quiet_for() > QUIET_SECONDS, "setting"
+            )
+            self.pg.run(SENTINEL, DATABASE)
+        else:
+            self.supervise()
+            await self._awake()
+        self.setting = ""
+
+    async def _awake(self) -> None:
+        """Wait until a controller that was just started has looked at everything."""
+        began = self.starts
+        await self.until(
+            lambda: (
+                any(seen.child == began for seen in self.trace.seen)
+                and self.trace.quiet_for() > QUIET_SECONDS
+            ),
+            "the start",
+        )
+
+    async def resync(self) -> int:
+        """Start the controller anew, so that it looks at all again; return where that begins."""
+        self.kill()
+        begin = len(self.trace.seen)
+        self.start()
+        await self._awake()
+        return begin
+
+    def begin(self) -> None:
+        """Count anew: the action of the workload begins."""
+        self.kube.begin()
+        self.trace.begin()
+        self.view.begin()
+        self.sampler.begin()
+
+    async def clear(self) -> None:
+        """Empty namespace and server."""
+        await self.view.clear()
+        for name, *_ in self.pg.run("SELECT datname FROM pg_database WHERE oid >= 16384"):
+            self.pg.run(f'DROP DATABASE "{name}" WITH (FORCE)')
+        roles = "SELECT rolname FROM pg_authid WHERE oid >= 16384 AND rolname <> 'cloudadmin'"
+        for name, *_ in self.pg.run(roles):
+            self.pg.run(f'DROP ROLE "{name}"')
+        self.log.write_text("")
+        self.setting = NOTHING
+
+
+def keeps_setting(workload: Workload) -> str:
+    """Return the setting that a run without violations leaves, empty where it leaves another."""
+    if not workload.leaves:
+        return ""
+    return f"{workload.leaves} {workload.policy} {workload.spec}"

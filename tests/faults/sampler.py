@@ -1,0 +1,165 @@
+"""Looks at PostgreSQL all the time: who exists, and with which password.
+
+Whether a published password works is not tried but computed, from the verifier that the server
+keeps: a login takes milliseconds, and the question is asked hundreds of times.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import hashlib
+import hmac
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import psycopg
+from tests.faults.view import Version
+from tests.fix_postgres import SUPERUSER, PgServer
+
+PAUSE_SECONDS = 0.02
+WATCH_LAG = 0.25
+"""Our own watch may tell of a Secret so much later than it was written, on a busy machine."""
+_ROLES = """
+SELECT 'role', rolname, oid::int, coalesce(rolpassword, '') FROM pg_authid WHERE oid >= 16384
+UNION ALL
+SELECT 'database', datname, oid::int, '' FROM pg_database WHERE oid >= 16384
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What the server had between two moments."""
+
+    began: float
+    ended: float
+    verifiers: dict[str, str]
+    oids: dict[str, int]
+
+
+@dataclass
+class Sampler:
+    """One connection of an administrator that asks again and again."""
+
+    pg: PgServer
+    samples: list[Sample] = field(default_factory=list)
+    _task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Sampler:
+        """Begin to look."""
+        self._task = asyncio.create_task(self._run(), name="sampler")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Stop looking."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+    def begin(self) -> None:
+        """Forget what was seen."""
+        self.samples.clear()
+
+    def verifiers(self, role: str) -> list[str]:
+        """Return the different verifiers that a role had, oldest first; empty ones do not count."""
+        seen = (sample.verifiers.get(role, "") for sample in self.samples)
+        return list(dict.fromkeys(filter(None, seen)))
+
+    def oids(self, database: str) -> list[int]:
+        """Return the different identities that a database had, oldest first."""
+        seen = (sample.oids.get(database) for sample in self.samples)
+        return list(dict.fromkeys(oid for oid in seen if oid is not None))
+
+    async def _run(self) -> None:
+        connection = None
+        while True:
+            try:
+                connection = connection or await self._connect()
+                await self._look(connection)
+            except psycopg.Error:  # the server is restarted by a point: it is asked again
+                connection = None
+            await asyncio.sleep(PAUSE_SECONDS)
+
+    async def _look(self, connection: psycopg.AsyncConnection[tuple[str, str, int, str]]) -> None:
+        began = time.monotonic()
+        cursor = await connection.execute(_ROLES)
+        rows = await cursor.fetchall()
+        sample = Sample(
+            began,
+            time.monotonic(),
+            {name: verifier for kind, name, _, verifier in rows if kind == "role"},
+            {name: oid for kind, name, oid, _ in rows if kind == "database"},
+        )
+        if self.samples and _same(self.samples[-1], sample):
+            before = self.samples.pop()
+            sample = Sample(before.began, sample.ended, sample.verifiers, sample.oids)
+        self.samples.append(sample)
+
+    async def _connect(self) -> psycopg.AsyncConnection[tuple[str, str, int, str]]:
+        return await psycopg.AsyncConnection.connect(
+            host="127.0.0.1",
+            port=self.pg.port,
+            dbname="postgres",
+            user=SUPERUSER,
+            password=self.pg.password,
+            sslmode="require",
+            application_name="sampler",
+            autocommit=True,
+        )
+
+
+def _same(one: Sample, other: Sample) -> bool:
+    return one.verifiers == other.verifiers and one.oids == other.oids
+
+
+@lru_cache(maxsize=4096)
+def accepts(verifier: str, password: str) -> bool:
+    """Return whether a SCRAM verifier is the one of a password (RFC 5803)."""
+    scheme, _, rest = verifier.partition("$")
+    if scheme != "SCRAM-SHA-256":
+        return False
+    costs, _, keys = rest.partition("$")
+    iterations, _, salt = costs.partition(":")
+    stored, _, _ = keys.partition(":")
+    salted = hashlib.pbkdf2_hmac(
+        "sha256", password.encode(), base64.b64decode(salt), int(iterations)
+    )
+    key = hmac.digest(salted, b"Client Key", "sha256")
+    return hashlib.sha256(key).digest() == base64.b64decode(stored)
+
+
+def locked_out(
+    samples: Sequence[Sample], role: str, versions: Sequence[Version], *, excused: bool
+) -> list[str]:
+    """Return the times at which no published password would have logged in.
+
+    Every sample, at its beginning and at its end, is held against what the Secret said around
+    that moment. ``excused``: a time without a Secret is the user's own doing.
+    """
+    if not versions:
+        return []
+    found = []
+    for sample in samples:
+        verifier = sample.verifiers.get(role)
+        if not verifier:
+            continue
+        for moment in {sample.began, sample.ended}:
+            near = _around(versions, moment)
+            if excused and any(version.values is None for version in near):
+                continue
+            if not any(accepts(verifier, p) for version in near for p in version.passwords()):
+                found.append(f"no published password logs in as {role} at {moment:.3f}")
+    return found
+
+
+def _around(versions: Sequence[Version], moment: float) -> list[Version]:
+    """Return what the Secret may have been at that moment: the last before it, and what is near."""
+    before = [version for version in versions if version.at <= moment - WATCH_LAG]
+    within = [
+        version for version in versions if moment - WATCH_LAG < version.at <= moment + WATCH_LAG
+    ]
+    return before[-1:] + within

@@ -1,0 +1,223 @@
+"""What the controller is asked to do while things go wrong.
+
+A workload begins in a setting (nothing, or a server with a database, both Ready), acts once as a
+user does, and is over when its condition holds. What it leaves behind in an undisturbed run is what
+it must leave behind in every run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from tests.fix_operator import DATABASES, SERVERS, is_settled
+
+from hybridpg.controller import SECRETS, JsonObject, Resource
+from hybridpg.crds import GROUP
+
+if TYPE_CHECKING:
+    from tests.faults.lane import Lane
+
+SERVER, DATABASE = "pg", "app"
+SERVER_LOGIN, DATABASE_LOGIN = "pg-login", "app-login"
+NOTHING, PAIR = "nothing", "pair"
+SWEEP_SECONDS = 0.2
+RESET = {"metadata": {"labels": {"operator/action": "reset-password"}}}
+
+
+@dataclass(frozen=True)
+class Workload:
+    """One course of events; ``setting`` is where it begins, ``leaves`` where an easy one ends."""
+
+    name: str
+    setting: str
+    act: Callable[[Lane], Awaitable[None]]
+    over: Callable[[Lane], bool]
+    leaves: str = ""
+    spec: dict[str, Any] = field(default_factory=dict)
+    """What the database's spec has beyond the usual in the setting."""
+    policy: str = "Delete"
+    sweeps: bool = False
+    """Whether Secrets are looked at all the time: what is done by the clock has no number."""
+    loses_secret: bool = False
+    """Whether the user takes the Secret away: until it is back nothing is published."""
+    passwords: dict[str, int] = field(default_factory=dict)
+    """How many passwords each Secret publishes in all; 1 where it is not named."""
+
+
+def _manifest(kind: Resource, name: str, spec: dict[str, Any]) -> JsonObject:
+    spec = {"credentialsSecret": f"{name}-login", **spec}
+    return {
+        "apiVersion": kind.api_version,
+        "kind": kind.kind,
+        "metadata": {"name": name},
+        "spec": spec,
+    }
+
+
+def server(policy: str = "Delete", **spec: Any) -> JsonObject:
+    """Return the manifest of the server."""
+    base = {"backend": "external", "backendOptions": {"server": "main"}, "deletionPolicy": policy}
+    return _manifest(SERVERS, SERVER, base | spec)
+
+
+def database(policy: str = "Delete", **spec: Any) -> JsonObject:
+    """Return the manifest of the database."""
+    base = {"serverRef": {"name": SERVER}, "deletionPolicy": policy}
+    return _manifest(DATABASES, DATABASE, base | spec)
+
+
+async def make_pair(lane: Lane, workload: Workload) -> None:
+    """Create both objects."""
+    await lane.view.create(SERVERS, server(workload.policy))
+    await lane.view.create(DATABASES, database(workload.policy, **workload.spec))
+
+
+def pair_is_ready(lane: Lane) -> bool:
+    """Return whether both objects are Ready as they are now, and the Secret is back."""
+    found = [lane.view.get(SERVERS, SERVER), lane.view.get(DATABASES, DATABASE)]
+    secret = lane.view.get(SECRETS, DATABASE_LOGIN)
+    return secret is not None and all(obj is not None and is_settled(obj) for obj in found)
+
+
+def nothing_is_left(lane: Lane) -> bool:
+    """Return whether all objects of ours are gone, and what they owned."""
+    return not lane.view.current
+
+
+async def _create(lane: Lane) -> None:
+    await lane.view.create(SERVERS, server())
+    await lane.view.create(DATABASES, database())
+
+
+async def _create_database_first(lane: Lane) -> None:
+    await lane.view.create(DATABASES, database())
+    await lane.view.create(SERVERS, server())
+
+
+async def _extensions(lane: Lane) -> None:
+    spec = {"database": {"extensions": ["hstore", "citext"]}}
+    await lane.view.patch(DATABASES, DATABASE, {"spec": spec})
+
+
+async def _update_server(lane: Lane) -> None:
+    await lane.view.patch(SERVERS, SERVER, {"spec": {"size": {"storageGB": 7}}})
+
+
+async def _rename_secret(lane: Lane) -> None:
+    await lane.view.patch(DATABASES, DATABASE, {"spec": {"credentialsSecret": "other-login"}})
+
+
+def _renamed(lane: Lane) -> bool:
+    found = [lane.view.get(SERVERS, SERVER), lane.view.get(DATABASES, DATABASE)]
+    ready = all(obj is not None and is_settled(obj) for obj in found)
+    other = lane.view.get(SECRETS, "other-login")
+    return ready and other is not None and lane.view.get(SECRETS, DATABASE_LOGIN) is None
+
+
+async def _reset(lane: Lane) -> None:
+    await lane.view.patch(DATABASES, DATABASE, RESET)
+
+
+async def _delete_database(lane: Lane) -> None:
+    await lane.view.delete(DATABASES, DATABASE)
+
+
+def _database_gone(lane: Lane) -> bool:
+    names = {name for _, name in lane.view.current}
+    return names == {SERVER, SERVER_LOGIN}
+
+
+def _database_retained(lane: Lane) -> bool:
+    secret = lane.view.get(SECRETS, DATABASE_LOGIN)
+    gone = lane.view.get(DATABASES, DATABASE) is None
+    return gone and secret is not None and not secret["metadata"].get("ownerReferences")
+
+
+async def _delete_both(lane: Lane) -> None:
+    await lane.view.delete(SERVERS, SERVER)
+    await lane.view.delete(DATABASES, DATABASE)
+
+
+async def _make_again(lane: Lane) -> None:
+    await lane.view.delete(DATABASES, DATABASE)
+    await lane.until(lambda: lane.view.get(DATABASES, DATABASE) is None, "the deletion")
+    await lane.view.create(DATABASES, database())
+
+
+async def _lose_secret(lane: Lane) -> None:
+    await lane.view.delete(SECRETS, DATABASE_LOGIN)
+    await lane.until(lambda: lane.view.get(SECRETS, DATABASE_LOGIN) is None, "the loss")
+
+
+async def _edit_secret(lane: Lane) -> None:
+    wrong = {"stringData": {"password": "somebody-typed-this", "host": "nowhere"}}
+    await lane.view.patch(SECRETS, DATABASE_LOGIN, wrong)
+
+
+def _login_is_right(lane: Lane) -> bool:
+    last = next((v for v in reversed(lane.view.history) if v.name == DATABASE_LOGIN), None)
+    values = (last.values if last else None) or {}
+    host = values.get("host") == "127.0.0.1" and "next-password" not in values
+    return pair_is_ready(lane) and host
+
+
+async def _adopt(lane: Lane) -> None:
+    obj = database("Retain")
+    obj["metadata"]["annotations"] = {f"{GROUP}/adopt": DATABASE}
+    await lane.view.delete(DATABASES, DATABASE)
+    await lane.until(lambda: _database_retained(lane), "the retention")
+    await lane.view.create(DATABASES, obj)
+
+
+WORKLOADS = {
+    workload.name: workload
+    for workload in (
+        Workload("create", NOTHING, _create, pair_is_ready, PAIR),
+        Workload("create-database-first", NOTHING, _create_database_first, pair_is_ready, PAIR),
+        Workload("server-update", PAIR, _update_server, pair_is_ready),
+        Workload("database-extensions", PAIR, _extensions, pair_is_ready),
+        Workload(
+            "database-rotate",
+            PAIR,
+            _reset,
+            pair_is_ready,
+            PAIR,
+            passwords={DATABASE_LOGIN: 2},
+        ),
+        Workload("secret-renamed", PAIR, _rename_secret, _renamed),
+        Workload("database-delete", PAIR, _delete_database, _database_gone),
+        Workload("database-retain", PAIR, _delete_database, _database_retained, policy="Retain"),
+        Workload("both-delete", PAIR, _delete_both, nothing_is_left, NOTHING),
+        Workload(
+            "database-again",
+            PAIR,
+            _make_again,
+            pair_is_ready,
+            PAIR,
+            passwords={DATABASE_LOGIN: 2},
+        ),
+        Workload("database-adopt", PAIR, _adopt, pair_is_ready, policy="Retain"),
+        Workload(
+            "secret-lost",
+            PAIR,
+            _lose_secret,
+            pair_is_ready,
+            PAIR,
+            sweeps=True,
+            loses_secret=True,
+            passwords={DATABASE_LOGIN: 2},
+        ),
+        Workload(
+            "secret-edited",
+            PAIR,
+            _edit_secret,
+            _login_is_right,
+            PAIR,
+            sweeps=True,
+            loses_secret=True,
+            passwords={DATABASE_LOGIN: 3},
+        ),
+    )
+}
