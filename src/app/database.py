@@ -32,7 +32,6 @@ from .failures import joined, refuses_extensions
 from .kinds import DATABASES
 from .reasons import Condition, Reason
 from .reconciler import ObjectReconciler
-from .references import database_ref
 from .rotation import Login, Rotation, done_or_busy, primary_login
 from .runtime import Runtime, ServerEntry
 from .schedule import ROTATE_EVERY
@@ -40,7 +39,7 @@ from .secrets import CredentialsSecret
 from .spec import fields_not_in, parse_spec
 from .status import StatusDraft
 from .subject import Subject
-from .targets import look_at_database
+from .targets import database_target, look_at_database
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +139,7 @@ class DatabaseReconciler(ObjectReconciler):
     async def _bind(self, draft: StatusDraft, spec: DatabaseSpec, server: ServerEntry) -> _Database:
         """Record backend and name before the first call: a deletion must know them."""
         backend = self.runtime.backends.get(server.backend)
-        ref = database_ref(draft, server, self.runtime.cluster_id)
+        ref = await database_target(self.runtime, draft, server)
         if (draft.get("backend"), draft.get("externalName")) != (backend.name, ref.external_name):
             draft.set("backend", backend.name)
             draft.set("externalName", ref.external_name)

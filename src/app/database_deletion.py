@@ -4,25 +4,27 @@ from __future__ import annotations
 
 from ..backends import Absent, Backend, Busy, DatabaseRef, Outcome, Pending, Policy
 from ..controller import NotFound, ObjectKey, Result
-from .deletion import block, keep_secret, kept_earlier
+from .deletion import block, has_secret, keep_secret, kept_earlier
 from .kinds import SERVERS
 from .reasons import Reason
-from .references import database_ref
+from .references import own_database_name
 from .runtime import Runtime
 from .status import StatusDraft
+from .targets import database_target
 
 
 async def delete_database(runtime: Runtime, draft: StatusDraft, policy: Policy) -> Result | None:
     """Go on with the deletion; None once nothing external holds the object any more."""
     subject = draft.subject
-    if not draft.get("backend") or not draft.get("externalName"):
-        return None  # both are recorded before the first external call, so there was none
+    recorded = draft.get("backend") and draft.get("externalName")
+    if not recorded and not await has_secret(runtime, subject):
+        return None  # both come before the first external call, so there was none
     key = ObjectKey(subject.namespace, str(subject.spec["serverRef"]["name"]))
     server = runtime.directory.get(key)
     if server is None:
         return await _without_server(runtime, draft, policy, key)
     backend = runtime.backends.get(server.backend)
-    ref = database_ref(draft, server, runtime.cluster_id)
+    ref = await database_target(runtime, draft, server)
     if policy is Policy.DELETE:
         return await _delete(draft, backend, ref)
     return await _retain(runtime, draft, backend, ref)
@@ -36,7 +38,8 @@ async def _without_server(
         await runtime.client.get(SERVERS, key)
     except NotFound:
         if policy is Policy.RETAIN:
-            await keep_secret(runtime, draft, str(draft.get("externalName")))
+            name = draft.get("externalName") or own_database_name(draft.subject, runtime.cluster_id)
+            await keep_secret(runtime, draft, str(name))
             return None
         return block(
             draft,

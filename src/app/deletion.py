@@ -7,10 +7,12 @@ from typing import Final
 from ..backends import Owner
 from ..controller import Result
 from .credentials import former_secret_names
+from .errors import SecretConflict
 from .kinds import ADOPT
 from .reasons import Condition, Reason
 from .runtime import Runtime
 from .status import StatusDraft
+from .subject import Subject
 
 BLOCKED_RETRY_SECONDS: Final = 30.0
 """Until a blocked deletion looks again; what it waits for usually wakes it earlier."""
@@ -32,10 +34,23 @@ def kept_earlier(owner: Owner, found: Owner | None) -> bool:
     )
 
 
+async def has_secret(runtime: Runtime, subject: Subject) -> bool:
+    """Return whether the object owns its Secret: it is made before anything external is.
+
+    So it tells an object that never had anything from one whose status somebody wiped.
+    """
+    if not subject.secret_name:
+        return False
+    try:
+        return await runtime.secrets.find(subject, subject.secret_name) is not None
+    except SecretConflict:
+        return False
+
+
 async def keep_secret(runtime: Runtime, draft: StatusDraft, external_name: str) -> None:
     """Leave the Secret of a retained thing behind, and say how both are taken over."""
     subject = draft.subject
-    wanted = str(subject.spec.get("credentialsSecret", ""))
+    wanted = subject.secret_name
     # a rename that was not carried out yet left the password where it was published last
     names = [wanted, *former_secret_names(draft, wanted)]
     kept = [n for n in names if await runtime.secrets.release(subject, n, external_name)]

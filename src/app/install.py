@@ -35,11 +35,13 @@ from ..controller import (
     generation_changed,
     labels_changed,
 )
+from .bindings import Bindings
 from .config import Config
 from .database import DatabaseReconciler
 from .inventory import InventoryLoop
 from .kinds import DATABASES, SERVERS
 from .placement import Backends
+from .quota import Quotas
 from .reconciler import ObjectReconciler
 from .runtime import LoginCheck, Runtime, ServerDirectory
 from .secrets import SecretStore
@@ -108,6 +110,8 @@ def prepare_runtime(
         events=manager.events,
         secrets=SecretStore(manager.client),
         directory=ServerDirectory(),
+        quotas=Quotas(config, servers.store),
+        bindings=Bindings(),
         logins=VerifiedLogins(lambda: asyncio.get_running_loop().time(), chance),
         published=PublishedSecrets(),
         clock=clock,

@@ -48,18 +48,26 @@ class Backends:
         Raises:
             Unavailable: the wanted backend is not allowed here.
         """
-        allowed = self._config.allowed_backends
-        name = wanted if wanted and allowed else self._config.backend
-        permitted = [name] if not allowed or name == self._config.backend else allowed
+        name = wanted if wanted and self._config.allowed_backends else self._config.backend
+        self.check_permitted(namespace, name)
+        return name
+
+    def check_permitted(self, namespace: str, name: str) -> None:
+        """Refuse a backend that new objects of a namespace may not be bound to.
+
+        Raises:
+            Unavailable: the message names those that are allowed.
+        """
+        default = self._config.backend
+        offered = [default, *(n for n in self._config.allowed_backends if n != default)]
         for pattern, policy in self._config.namespaces.items():
             if fnmatchcase(namespace, pattern) and policy.allowed_backends:
-                permitted = [n for n in permitted if n in policy.allowed_backends]
-        if name not in permitted:
-            offered = ", ".join(permitted) or "none"
+                offered = [n for n in offered if n in policy.allowed_backends]
+        if name not in offered:
+            shown = ", ".join(offered) or "none"
             raise Unavailable(
-                f"backend {name!r} is not allowed in namespace {namespace}; allowed: {offered}"
+                f"backend {name!r} is not allowed in namespace {namespace}; allowed: {shown}"
             )
-        return name
 
     async def close(self) -> None:
         """Close every usable backend; servers stay."""

@@ -17,14 +17,19 @@ from ..crds import CredentialRotation, DatabaseSpec, ServerSpec
 from .credentials import former_secret_names
 from .failures import CONTRACT, failure_of
 from .kinds import FINALIZER, RESET_PASSWORD, SERVERS
-from .references import database_ref
 from .runtime import Runtime, ServerEntry
 from .schedule import due_in
 from .server_deletion import databases_of
 from .spec import parse_spec
 from .status import StatusDraft
 from .subject import Subject
-from .targets import look_at_database, look_at_server, server_target, with_admin
+from .targets import (
+    database_target,
+    look_at_database,
+    look_at_server,
+    server_target,
+    with_admin,
+)
 
 
 class Sign(Enum):
@@ -107,11 +112,15 @@ class Planner:
 
     async def _server(self, draft: StatusDraft) -> AsyncIterator[Step]:
         spec = parse_spec(ServerSpec, draft.subject)
-        target = server_target(self._runtime, draft, spec)
-        for step in _bound(draft, target.backend.name, target.ref.external_name):
+        target = await server_target(self._runtime, draft, spec)
+        for step in _bound(draft, *target.place):
             yield step
-        observed, changes = await look_at_server(self._runtime, target, spec)
-        for change in changes:
+        view = await look_at_server(self._runtime, draft, target, spec)
+        if view.target.place != target.place:
+            for step in _bound(draft, *view.target.place):
+                yield step
+        target, observed = view.target, view.observed
+        for change in view.changes:
             yield _changed(change)
         for problem in target.backend.server_spec_valid(spec):
             yield _problem(problem)
@@ -129,7 +138,7 @@ class Planner:
         if isinstance(server, Step):
             yield server
             return
-        ref = database_ref(draft, server, self._runtime.cluster_id)
+        ref = await database_target(self._runtime, draft, server)
         for step in _bound(draft, server.backend, ref.external_name):
             yield step
         backend = self._runtime.backends.get(server.backend)
@@ -154,7 +163,7 @@ class Planner:
         if not draft.get("backend"):
             return Step(Sign.WAIT, f"wait for server {key.name}, which is not made yet")
         server_spec = parse_spec(ServerSpec, draft.subject)
-        target = server_target(self._runtime, draft, server_spec)
+        target = await server_target(self._runtime, draft, server_spec)
         observed = await target.backend.observe_server(target.ref)
         if isinstance(observed, Absent) or not observed.state.ready:
             return Step(Sign.WAIT, f"wait for server {key.name} to answer")

@@ -38,6 +38,9 @@ STALE_RETRY_SECONDS: Final = 0.2
 LOOK_ON_SECONDS: Final = 60.0
 """Until a paused object that others depend on is looked at again."""
 
+EFFECTIVE_POLICY: Final = "deletionPolicy"
+"""The key in ``status.effective`` that says what happens to the data in a deletion."""
+
 BUSY_SECONDS: Final = 5.0
 """A target that is busy for less is not worth a write; a deletion never waits silently for more."""
 
@@ -118,6 +121,9 @@ class ObjectReconciler(ABC):
 
     async def _converge(self, draft: StatusDraft) -> Result:
         result = await self.converge(draft)
+        if draft.get("backend"):  # what a deletion would do, for whoever thinks of one
+            policy = {EFFECTIVE_POLICY: self.policy(draft.subject).value}
+            draft.set("effective", {**(draft.get("effective") or {}), **policy})
         await self._write(draft)
         return result
 

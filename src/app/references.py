@@ -19,19 +19,33 @@ def owner_of(subject: Subject, cluster_id: str) -> Owner:
     return Owner(cluster_id, subject.uid, subject.namespace, subject.name)
 
 
-def server_ref(draft: StatusDraft, backend: Backend, cluster_id: str) -> ServerRef:
-    """Return the reference of a server; a name that was recorded once is kept for ever.
-
-    Made of the stored object, not of a validated spec: a deletion must not fail on an old spec.
-    """
-    subject, limits = draft.subject, backend.capabilities
-    name = draft.get("externalName") or server_name(
+def own_server_name(subject: Subject, backend: Backend, cluster_id: str) -> str:
+    """Return what a new server of an object is called, by the backend's pattern."""
+    limits = backend.capabilities
+    return server_name(
         limits.name_pattern,
         subject.namespace,
         subject.name,
         limit=limits.name_limit,
         cluster_id=cluster_id,
     )
+
+
+def own_database_name(subject: Subject, cluster_id: str) -> str:
+    """Return what a new database of an object is called: as its spec asks for, or as the object."""
+    wanted = (subject.spec.get("database") or {}).get("name")
+    return database_name(wanted, subject.namespace, subject.name, cluster_id=cluster_id)
+
+
+def server_ref(
+    draft: StatusDraft, backend: Backend, cluster_id: str, *, name: str = ""
+) -> ServerRef:
+    """Return the reference of a server by ``name``, else by the recorded name, else by its own.
+
+    Made of the stored object, not of a validated spec: a deletion must not fail on an old spec.
+    """
+    subject = draft.subject
+    name = name or draft.get("externalName") or own_server_name(subject, backend, cluster_id)
     return ServerRef(
         owner_of(subject, cluster_id),
         name,
@@ -40,15 +54,12 @@ def server_ref(draft: StatusDraft, backend: Backend, cluster_id: str) -> ServerR
     )
 
 
-def database_ref(draft: StatusDraft, server: ServerEntry, cluster_id: str) -> DatabaseRef:
-    """Return the reference of a database; a name that was recorded once is kept for ever."""
+def database_ref(
+    draft: StatusDraft, server: ServerEntry, cluster_id: str, *, name: str = ""
+) -> DatabaseRef:
+    """Return the reference of a database: by ``name``, by the recorded one, or by its own."""
     subject = draft.subject
-    name = draft.get("externalName") or database_name(
-        (subject.spec.get("database") or {}).get("name"),
-        subject.namespace,
-        subject.name,
-        cluster_id=cluster_id,
-    )
+    name = name or draft.get("externalName") or own_database_name(subject, cluster_id)
     return DatabaseRef(
         owner_of(subject, cluster_id),
         name,

@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 from ..backends import Credentials, Endpoint, ServerRef
 from ..backends.sql import LoginResult
 from ..controller import Client, EventSink, ObjectKey, ReadStore
+from .bindings import Bindings
 from .config import Config
 from .placement import Backends
+from .quota import Quotas
 from .secrets import SecretStore
 from .status import Clock
 from .verification import PublishedSecrets, VerifiedLogins
@@ -105,6 +107,8 @@ class Runtime:
     events: EventSink
     secrets: SecretStore
     directory: ServerDirectory
+    quotas: Quotas
+    bindings: Bindings
     logins: VerifiedLogins
     published: PublishedSecrets
     clock: Clock

@@ -28,22 +28,23 @@ from ..backends import (
 )
 from ..controller import ObjectKey, ReadStore, Resource, Result
 from ..crds import CredentialRotation, ServerSpec, set_fields
+from .binding import ServerTarget, bound_target, is_ours
 from .connection_keys import connection_keys, endpoint_keys, pending_keys
 from .credentials import PasswordTarget
 from .kinds import SECRET_STATE, SERVERS
+from .quota import EFFECTIVE_SIZE, OverCap
 from .reasons import Condition, Reason
 from .reconciler import ObjectReconciler
-from .references import ADMIN_DATABASE, server_ref
+from .references import ADMIN_DATABASE
 from .rotation import Login, Rotation, done_or_busy, primary_login
 from .runtime import Runtime, ServerEntry
 from .schedule import ROTATE_EVERY
 from .secrets import ACTIVE, CredentialsSecret
-from .server_deletion import databases_of, delete_server, is_ours
+from .server_deletion import databases_of, delete_server
 from .spec import fields_not_in, parse_spec
 from .status import StatusDraft
 from .subject import Subject
 from .targets import (
-    ServerTarget,
     look_at_server,
     newest_password,
     server_target,
@@ -89,6 +90,8 @@ class ServerReconciler(ObjectReconciler):
     def forget(self, key: ObjectKey) -> None:
         """Drop what is remembered of a server that is gone."""
         self.runtime.directory.forget(key)
+        self.runtime.quotas.forget(key)
+        self.runtime.bindings.forget(key)
         self.runtime.published.forget(self.resource.kind, key)
         self.runtime.logins.forget((self.resource.kind, key))
         self._rotation.forget(key)
@@ -115,18 +118,17 @@ class ServerReconciler(ObjectReconciler):
         After a start of the controller nothing else says where it is. One that is gone is not
         made again. A result means that it does not answer yet.
         """
-        if not draft.get("backend") or not draft.get("externalName"):
+        target = await bound_target(self.runtime, draft)
+        if target is None:
             return None
-        backend = self.runtime.backends.get(draft.get("backend"))
-        ref = server_ref(draft, backend, self.runtime.cluster_id)
+        backend, ref = target.backend, target.ref
         observed = await backend.observe_server(ref)
         ours = is_ours(ref, observed) or not backend.capabilities.provisions
         if isinstance(observed, Absent) and draft.subject.deleting:
             self.runtime.directory.declare_absent(draft.subject.key)
         if isinstance(observed, Absent) or not ours:
             return None
-        name = str(draft.subject.spec.get("credentialsSecret", ""))
-        secret = await self.runtime.secrets.read(draft.subject, name)
+        secret = await self.runtime.secrets.read(draft.subject, draft.subject.secret_name)
         if not observed.state.ready and not revive:
             raise Unknown(f"server {ref.external_name} does not answer: {observed.state.message}")
         if not observed.state.ready:
@@ -155,9 +157,12 @@ class ServerReconciler(ObjectReconciler):
         spec = parse_spec(ServerSpec, draft.subject)
         if await self.finalizer_added(draft):
             return Result()
-        target = server_target(self.runtime, draft, spec)
-        server = await self._bind(draft, spec, target)
-        observed, plan = await look_at_server(self.runtime, target, spec)
+        target = await server_target(self.runtime, draft, spec)
+        await self._bind(draft, target)
+        view = await look_at_server(self.runtime, draft, target, spec)
+        await self._bind(draft, view.target)
+        server = _Server(draft, spec, view.target.backend, view.target.ref)
+        observed, plan = view.observed, view.changes
         changes = tuple(change for change in plan if not isinstance(change, Refused))
         secret = await self._secret(server, observed)
         draft.set("pendingChanges", None)
@@ -171,15 +176,14 @@ class ServerReconciler(ObjectReconciler):
             return self._not_answering(server, observed)
         return await self._publish(server, secret, observed.state)
 
-    async def _bind(self, draft: StatusDraft, spec: ServerSpec, target: ServerTarget) -> _Server:
-        """Record backend and external name before the first call, once."""
-        backend, ref = target.backend, target.ref
+    async def _bind(self, draft: StatusDraft, target: ServerTarget) -> None:
+        """Record backend and external name before anything is made there."""
         if not target.recorded(draft):
-            draft.set("backend", backend.name)
-            draft.set("externalName", ref.external_name)
-            draft.progressing(Reason.CREATING, f"bound to backend {backend.name}")
+            backend, name = target.place
+            draft.set("backend", backend)
+            draft.set("externalName", name)
+            draft.progressing(Reason.CREATING, f"bound to backend {backend}")
             await draft.write(self.runtime.client)
-        return _Server(draft, spec, backend, ref)
 
     async def _secret(
         self, server: _Server, observed: Observed[ServerState]
@@ -250,7 +254,9 @@ class ServerReconciler(ObjectReconciler):
         refused_before = bool(before) and not draft.met(Condition.SYNCED)
         if texts and message != before and (refused_before or not refused):
             draft.note("SpecNotHonoured", message, warning=True)  # no transition tells it
+        over = [c for c in plan if isinstance(c, OverCap)]
         reason = Reason.INVALID_SPEC if refused else Reason.AVAILABLE
+        reason = Reason.QUOTA_EXCEEDED if over else reason
         draft.condition(Condition.SYNCED, not refused, reason, message)
 
     def _not_answering(self, server: _Server, observed: Observed[ServerState]) -> Result:
@@ -284,7 +290,8 @@ class ServerReconciler(ObjectReconciler):
         self.runtime.directory.publish(draft.subject.key, entry)
         draft.set("endpoint", {"host": endpoint.host, "port": endpoint.port})
         draft.set("version", state.version)
-        draft.set("effective", dict(state.effective))
+        size = self.runtime.quotas.shown(draft.subject)
+        draft.set("effective", {**state.effective, **({EFFECTIVE_SIZE: size} if size else {})})
         place = f"{endpoint.host}:{endpoint.port}"
         draft.condition(Condition.ENDPOINT_READY, True, Reason.AVAILABLE, f"answers at {place}")
         message = f"secret {secret.name} is up to date"

@@ -6,10 +6,10 @@ from typing import Final
 
 from ..backends import Absent, Observed, Pending, Policy, ServerRef, ServerState
 from ..controller import ObjectKey, Result
+from .binding import is_ours, target_to_delete
 from .deletion import block, keep_secret, kept_earlier
 from .kinds import DATABASES
 from .reasons import Reason
-from .references import server_ref
 from .runtime import Runtime
 from .status import StatusDraft
 
@@ -40,9 +40,11 @@ async def delete_server(runtime: Runtime, draft: StatusDraft, policy: Policy) ->
             Reason.DELETION_BLOCKED,
             f"databases are still on this server; delete them: {_list(children)}",
         )
-    if not draft.get("backend") or not draft.get("externalName"):
-        return None  # both are recorded before the first external call, so there was none
-    backend = runtime.backends.get(draft.get("backend"))
+    found = await target_to_delete(runtime, draft)
+    if found is None:
+        return None
+    target, observed = found
+    backend, ref = target.backend, target.ref
     if policy not in backend.capabilities.deletion_policies:
         offered = ", ".join(sorted(p.value for p in backend.capabilities.deletion_policies))
         return block(
@@ -51,10 +53,6 @@ async def delete_server(runtime: Runtime, draft: StatusDraft, policy: Policy) ->
             f"backend {backend.name} cannot do deletion policy {policy.value}; "
             f"set spec.deletionPolicy to one of {offered}",
         )
-    if not backend.capabilities.provisions:
-        return None  # the server was there before and stays; whether it answers does not matter
-    ref = server_ref(draft, backend, runtime.cluster_id)
-    observed = await backend.observe_server(ref)
     # of one that is gone from its place, something may be left to clear away
     if isinstance(observed, Absent) or is_ours(ref, observed):
         outcome = await backend.delete_server(ref, observed, policy)
@@ -66,11 +64,6 @@ async def delete_server(runtime: Runtime, draft: StatusDraft, policy: Policy) ->
     if policy is not Policy.DELETE:
         await keep_secret(runtime, draft, ref.external_name)
     return None
-
-
-def is_ours(ref: ServerRef, observed: Observed[ServerState]) -> bool:
-    """Return whether a deletion still has something of ours to act on."""
-    return not isinstance(observed, Absent) and ref.owner.same(observed.state.owner)
 
 
 def _retained_by_us(ref: ServerRef, observed: Observed[ServerState]) -> bool:

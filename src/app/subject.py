@@ -97,6 +97,11 @@ class Subject:
         return spec
 
     @property
+    def secret_name(self) -> str:
+        """The name of the credentials Secret; empty in a spec that no schema has seen."""
+        return str(self.spec.get("credentialsSecret") or "")
+
+    @property
     def status(self) -> dict[str, Any]:
         """The status as stored; the predecessor's objects may have ``null``."""
         status: dict[str, Any] = self.obj.get("status") or {}

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from ..backends import (
+    Absent,
     AdminLogin,
     Backend,
     Change,
@@ -18,62 +19,73 @@ from ..backends import (
     Observed,
     Password,
     Present,
-    ServerRef,
     ServerState,
 )
 from ..crds import DatabaseSpec, ServerSpec
 from .adoption import check_takeover
+from .binding import ServerTarget, bound_target, new_target, proven_target
 from .extensions import allowed_extensions
-from .quota import check_server_quota
-from .references import server_ref
-from .runtime import Runtime
+from .references import database_ref, own_database_name
+from .runtime import Runtime, ServerEntry
 from .secrets import CredentialsSecret
 from .status import StatusDraft
 from .subject import Subject
 
 
 @dataclass(frozen=True, slots=True)
-class ServerTarget:
-    """The backend of a server and its reference there."""
+class ServerView:
+    """A server where it was found, or where it will be made, and what has to change there."""
 
-    backend: Backend
-    ref: ServerRef
-
-    def recorded(self, draft: StatusDraft) -> bool:
-        """Return whether status says so already."""
-        found = (draft.get("backend"), draft.get("externalName"))
-        return found == (self.backend.name, self.ref.external_name)
+    target: ServerTarget
+    observed: Observed[ServerState]
+    changes: tuple[Change, ...]
 
 
-def server_target(runtime: Runtime, draft: StatusDraft, spec: ServerSpec) -> ServerTarget:
-    """Return where a server is, or where a new one goes.
+async def server_target(runtime: Runtime, draft: StatusDraft, spec: ServerSpec) -> ServerTarget:
+    """Return where a server should be, or where a new one goes; nothing is proven by that.
 
     Raises:
         Unavailable: the backend cannot be used.
         Quota: the namespace may not have another such server.
     """
-    name = draft.get("backend")
-    if not name:
-        name = runtime.backends.choose(draft.subject.namespace, spec.backend)
-        check_server_quota(runtime, draft.subject, spec)
-    backend = runtime.backends.get(name)
-    return ServerTarget(backend, server_ref(draft, backend, runtime.cluster_id))
+    return await bound_target(runtime, draft) or new_target(runtime, draft, spec)
 
 
 async def look_at_server(
-    runtime: Runtime, target: ServerTarget, spec: ServerSpec
-) -> tuple[Observed[ServerState], tuple[Change, ...]]:
-    """Return what is there and what has to change.
+    runtime: Runtime, draft: StatusDraft, target: ServerTarget, spec: ServerSpec
+) -> ServerView:
+    """Return where the server really is, what is there, and what has to change.
 
     Raises:
         Conflict: it is somebody else's.
+        Quota, Unavailable: it is not made yet, and may not be.
         Unknown: no clear answer.
     """
+    target, observed = await proven_target(runtime, draft, target, spec)
     ref = target.ref
-    observed = await target.backend.observe_server(ref)
     if ref.adopt and isinstance(observed, Present):
         check_takeover(runtime.servers, ref.owner, observed.state.owner, ref.external_name)
-    return observed, target.backend.plan_server(ref, spec, observed)
+    allowed, refused = runtime.quotas.confine(draft.subject, spec)
+    return ServerView(
+        target, observed, (*target.backend.plan_server(ref, allowed, observed), *refused)
+    )
+
+
+async def database_target(runtime: Runtime, draft: StatusDraft, server: ServerEntry) -> DatabaseRef:
+    """Return the reference of a database: by the recorded name where that is proven to be ours.
+
+    Who can forge status must not make a second database by it, or take a name from others.
+
+    Raises:
+        BackendError: no clear answer.
+    """
+    own = own_database_name(draft.subject, runtime.cluster_id)
+    ref = database_ref(draft, server, runtime.cluster_id)
+    if ref.external_name != own:
+        observed = await runtime.backends.get(server.backend).observe_database(ref)
+        if isinstance(observed, Absent) or not ref.owner.same(observed.state.owner):
+            return database_ref(draft, server, runtime.cluster_id, name=own)
+    return ref
 
 
 async def look_at_database(

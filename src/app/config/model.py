@@ -151,6 +151,8 @@ class NamespaceConfig(Section):
     """The backends that may be used there, of those that are allowed at all; all when empty."""
     limits: LimitsConfig = LimitsConfig()
     """What the objects of one namespace may ask for in total."""
+    allowed_classes: Names = ()
+    """The values of size.class that may be used there; all when empty."""
 
 
 class Config(Section):
