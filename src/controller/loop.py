@@ -12,7 +12,7 @@ import logging
 import operator
 import secrets
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Final
 
 from .delayqueue import DelayQueue
@@ -53,6 +53,9 @@ BUGS: Final = (
 )
 """What only a bug of a reconcile function raises: other languages would call it a panic."""
 
+_SETTLED: Final = Result()
+"""Stands for an outcome that was counted already."""
+
 Scope = Callable[[Request], AbstractContextManager[object]]
 """Entered around each run of a reconcile function: binds log context, opens a span."""
 
@@ -89,8 +92,11 @@ class Controller:
         self._timeout = reconcile_timeout
         self._limiter = limiter if limiter is not None else ExponentialLimiter[ObjectKey]()
         self._sync_timeout = sync_timeout
-        self._scope = scope
+        self._scope: Scope = scope or nullcontext
         self._call = reconcile if reconcile_timeout is None else self._within_timeout
+        self._run = self._call if scope is None else self._scoped
+        # the keys of which the limiter knows failures; of the others it need not be asked
+        self._failing: set[ObjectKey] = set()
         self._queue: WorkQueue[ObjectKey] = WorkQueue(name)
         self._delays: DelayQueue[ObjectKey] = DelayQueue(self._queue.add)
         self._informers: list[Informer] = []
@@ -100,8 +106,7 @@ class Controller:
         # ``Task.cancelling`` counted up, as a TaskGroup of Python 3.11 does
         self._ended = False
         # reconcile ids are unique in the logs of all processes, and cheap
-        self._run_prefix = secrets.token_hex(4)
-        self._runs = itertools.count(1)
+        self._ids = map(f"{secrets.token_hex(4)}-%x".__mod__, itertools.count(1))
 
     @property
     def queue(self) -> WorkQueue[ObjectKey]:
@@ -178,57 +183,56 @@ class Controller:
             ) from error
 
     async def _work(self) -> None:
-        time = asyncio.get_running_loop().time
-        runs, until = 0, time() + SLICE_SECONDS
-        stats, queue = self.stats, self._queue
+        queue, failing, ids, run = self._queue, self._failing, self._ids, self._run
+        stats, durations, time = self.stats, self.stats.durations, asyncio.get_running_loop().time
+        counts, shortest = durations.counts, durations.bounds[0]
+        left, now = 0, 0.0
+        until = now
         while not self._ended:
             try:
-                key = await queue.get()
-            except QueueClosed:
-                return
-            stats.active += 1
-            begun = time()
+                key = queue.get_nowait()  # to await each key would cost as much as to take it
+            except asyncio.QueueEmpty:
+                try:
+                    key = await queue.get()
+                except QueueClosed:
+                    return
+                left = 0
+            if not left:
+                left, now = SLICE_RUNS, time()
+                until = now + SLICE_SECONDS
+            begun = now
+            attempt = self._limiter.failures(key) if key in failing else 0
+            request = Request(key, next(ids), attempt, queue.taken.priority)
             try:
-                await self._process(key)
+                result = await run(request)
+                if result is None and not attempt:
+                    stats.successes += 1
+                elif result is not _SETTLED:
+                    self._succeeded(request, result)
+            except BaseException as error:  # noqa: BLE001 - one key must not stop the others
+                self._unsuccessful(request, error)
             finally:
                 now = time()
-                stats.active -= 1
-                stats.durations.observe(now - begun)
-                queue.done(key, now if now - begun > NOTICED_SECONDS else None)
-            runs += 1
-            if runs == SLICE_RUNS or now >= until:
+                took = now - begun
+                if took <= shortest:
+                    counts[0] += 1
+                    durations.sum += took
+                else:
+                    durations.observe(took)
+                queue.done(key, now if took > NOTICED_SECONDS else None)
+            left -= 1
+            if not left or now >= until:
                 await asyncio.sleep(0)
-                runs, until = 0, time() + SLICE_SECONDS
+                left = 0
 
-    async def _process(self, key: ObjectKey) -> None:
-        request = Request(
-            key,
-            f"{self._run_prefix}-{next(self._runs):x}",
-            self._limiter.failures(key),
-            self._queue.priority(key),
-        )
-        try:
-            if self._scope is None:
-                await self._attempt(request)
-            else:
-                with self._scope(request):
-                    await self._attempt(request)
-        except Exception as error:  # noqa: BLE001 - the scope is somebody else's code as well
-            self._failed(request, error)
-
-    async def _attempt(self, request: Request) -> None:
-        try:
-            self._succeeded(request, await self._call(request))
-        except TerminalError as error:
-            self.stats.errors += 1
-            self.stats.terminal += 1
-            logger.error("%s of %s gives up until it changes: %s", self.name, request.key, error)
-        except asyncio.CancelledError as error:
-            if self._ended:
-                raise
-            self._failed(request, error)
-        except Exception as error:  # noqa: BLE001 - one key must not stop the others
-            self._failed(request, error)
+    async def _scoped(self, request: Request) -> Result | None:
+        """Run within the scope, what is logged of the outcome included."""
+        with self._scope(request):
+            try:
+                self._succeeded(request, await self._call(request))
+            except BaseException as error:  # noqa: BLE001 - as in ``_work``
+                self._unsuccessful(request, error)
+        return _SETTLED
 
     async def _within_timeout(self, request: Request) -> Result | None:
         try:
@@ -248,12 +252,29 @@ class Controller:
             self.stats.requeues += 1
         else:
             self.stats.successes += 1
-        self._limiter.forget(request.key)
+        if request.key in self._failing:
+            self._failing.remove(request.key)
+            self._limiter.forget(request.key)
+
+    def _unsuccessful(self, request: Request, error: BaseException) -> None:
+        if isinstance(error, TerminalError):
+            self.stats.errors += 1
+            self.stats.terminal += 1
+            logger.error("%s of %s gives up until it changes: %s", self.name, request.key, error)
+        elif isinstance(error, asyncio.CancelledError):
+            if self._ended:
+                raise error
+            self._failed(request, error)
+        elif isinstance(error, Exception):
+            self._failed(request, error)
+        else:
+            raise error
 
     def _failed(self, request: Request, error: BaseException) -> None:
         self.stats.errors += 1
         if isinstance(error, BUGS):
             self.stats.panics += 1
+        self._failing.add(request.key)
         delay = self._limiter.when(request.key)
         self._delays.add_after(request.key, delay, request.priority)
         if isinstance(error, Conflict):

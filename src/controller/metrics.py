@@ -249,7 +249,7 @@ def _controller(samples: _Samples, controller: Controller) -> None:
     samples.add(prefix + "reconcile_timeouts_total", stats.timeouts, name)
     samples.add(prefix + "reconcile_time_seconds", stats.durations, name)
     samples.add(prefix + "max_concurrent_reconciles", controller.workers, name)
-    samples.add(prefix + "active_workers", stats.active, name)
+    samples.add(prefix + "active_workers", controller.queue.processing, name)
 
 
 def _informer(samples: _Samples, informer: Informer, title: str, now: float) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+import msgspec
+
 from .types import ObjectKey
 from .workqueue import NORMAL
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(msgspec.Struct, frozen=True, gc=False):
     """The order to make the world match one object.
 
     ``reconcile_id`` is unique per run; ``attempt`` counts the failures since the last success.

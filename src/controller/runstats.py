@@ -25,5 +25,4 @@ class ControllerStats:
     terminal: int = 0
     timeouts: int = 0
     panics: int = 0
-    active: int = 0
     durations: Histogram = field(default_factory=_durations)

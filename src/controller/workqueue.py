@@ -77,8 +77,8 @@ class WorkQueue(Generic[K]):
         self._closed = False
         # the time of this turn of the event loop; None if nobody asked in this turn
         self._now: float | None = None
-        # the mark of what was taken last in this turn
-        self._taken = _NONE
+        self.taken = _NONE
+        """The mark of what was handed out last in this turn, for whoever has just got it."""
         # a run: keys of one mark, taken in this turn, have waited equally long. So many of them
         # there are, of which so many are still the next ones in _front
         self._run_of: Mark | None = None
@@ -124,17 +124,26 @@ class WorkQueue(Generic[K]):
 
         Errors: :class:`~.errors.QueueClosed` after a shutdown, once nothing waits any more.
         """
+        while not self._left and not self._lines.front:
+            if self._closed:
+                raise QueueClosed("the work queue was shut down")
+            await self._wait()
+        return self.get_nowait()
+
+    def get_nowait(self) -> K:
+        """Return the next key if there is one; whoever gets it must call ``done`` with it.
+
+        Errors: ``asyncio.QueueEmpty`` if nothing waits.
+        """
         left = self._left
         if left:
             self._left = left - 1
             key = self._front.popleft()
-        else:
-            while not self._lines.front:
-                if self._closed:
-                    raise QueueClosed("the work queue was shut down")
-                await self._wait()
+        elif self._lines.front:
             key = self._pop()
-        self._marks[key] = self._taken
+        else:
+            raise asyncio.QueueEmpty
+        self._marks[key] = self.taken
         return key
 
     def priority(self, key: K) -> int:
@@ -148,7 +157,7 @@ class WorkQueue(Generic[K]):
         ``at`` is the present time of the event loop, for those who have looked already.
         """
         mark = self._marks.pop(key)
-        if mark is not self._taken or at is not None:
+        if mark is not self.taken or at is not None:
             self._end_work(key, mark, at)
         if self._again and (again := self._again.pop(key, None)) is not None:
             self._push(key, again)
@@ -267,8 +276,8 @@ class WorkQueue(Generic[K]):
         if mark is not self._run_of:
             self._end_run()
             self._run_of, self._run_waited = mark, max(0.0, now - mark.at)
-            if self._taken.at != now or self._taken.priority != mark.priority:
-                self._taken = Mark(mark.priority, now, True)
+            if self.taken.at != now or self.taken.priority != mark.priority:
+                self.taken = Mark(mark.priority, now, True)
         if not plain:
             self._look()
         else:
@@ -311,7 +320,7 @@ class WorkQueue(Generic[K]):
         """Forget what belongs to a turn of the event loop that is over."""
         self._end_run()
         self._now = self._quick = None
-        self._taken = _NONE
+        self.taken = _NONE
 
     async def _wait(self) -> None:
         getter = asyncio.get_running_loop().create_future()
