@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from ..controller import Address, Client, LeaseConfig, Manager, Transport
 from .config import Config
 from .install import install, log_scope
 from .wiring import prepare_backends
+
+if TYPE_CHECKING:
+    from ..controller.tracing import Tracing
 
 T = TypeVar("T")
 
@@ -24,6 +27,7 @@ async def run_operator(
     *,
     lease: LeaseConfig | None = None,
     health: Address | None = None,
+    tracing: Tracing | None = None,
     on_started: Callable[[], None] | None = None,
 ) -> None:
     """Run until ``stop`` is set; servers go on without us.
@@ -41,6 +45,7 @@ async def run_operator(
         name="hybridpg",
         leader_election=lease,
         health=health,
+        tracing=tracing,
         grace=GRACE_SECONDS,
         scope=log_scope,
     )

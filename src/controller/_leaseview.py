@@ -12,6 +12,11 @@ class LeaseView:
 
     That is their own duration after this process saw their last renewal. A Lease that was
     deleted, or whose holder was wiped out, ends nothing: its holder does not know of it yet.
+
+    What it never saw it cannot wait for: a candidate that starts when the Lease was just deleted
+    makes a new one, beside a leader that believes in the old one until it hears of that. That is
+    at once through its watch, else at its next renewal, and after its renew deadline at the latest.
+    To wait so long before each first Lease would delay every installation.
     """
 
     def __init__(self, config: LeaseConfig, identity: str, now: Now) -> None:

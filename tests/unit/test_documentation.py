@@ -22,7 +22,17 @@ from hybridpg.crds import DatabaseSpec, ServerSpec
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
-KNOWN = {"curl", "hybridpg", "kubectl", "pip", "psql", "pytest", "shiv", "tox"}
+KNOWN = {
+    "curl",
+    "hybridpg",
+    "kubectl",
+    "opentelemetry-instrument",
+    "pip",
+    "psql",
+    "pytest",
+    "shiv",
+    "tox",
+}
 
 
 def blocks(path: Path, language: str) -> list[str]:

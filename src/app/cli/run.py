@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
@@ -24,6 +24,9 @@ from ..operator import run_operator
 from . import logs
 from .collector import pause_collections, resume_collections
 from .options import ConfigFile, Kubeconfig, installed_options
+
+if TYPE_CHECKING:
+    from ...controller.tracing import Tracing
 
 COLLECTIONS_PAUSED: Final = 60.0
 """Seconds at most: where the caches do not get complete, garbage must not pile up."""
@@ -55,9 +58,20 @@ async def _run(config: Config, kubeconfig: Path | None) -> None:
             stop,
             lease=config.controller.lease.lease(cluster.namespace),
             health=health_address(config.controller, in_pod=_in_pod(kubeconfig)),
+            tracing=_tracing() if config.controller.tracing else None,
             on_started=_tune_collector() if config.controller.tune_collector else None,
         )
     _log.info("stopped")
+
+
+def _tracing() -> Tracing:
+    """Return what makes spans for the process's provider; without an SDK they lead nowhere."""
+    # here: who does not ask for spans does not pay for the library
+    from opentelemetry import trace
+
+    from ...controller.tracing import Tracing
+
+    return Tracing(trace.get_tracer_provider())
 
 
 def _tune_collector() -> Callable[[], None]:

@@ -7,6 +7,9 @@ from typing import Any
 
 import pytest
 import yaml
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from tests.unit.controller.elections import Line
 
 from hybridpg.app import Config, ConfigError, run_operator
@@ -20,6 +23,7 @@ from hybridpg.controller import (
     ObjectKey,
 )
 from hybridpg.controller.testing import FakeCluster
+from hybridpg.controller.tracing import Tracing
 from hybridpg.crds.manifest import crd_yaml
 
 pytestmark = pytest.mark.virtual_time
@@ -49,6 +53,17 @@ async def test_it_says_when_it_has_started_and_ends_when_told(cluster: FakeClust
     before = now()
     await task
     assert now() - before < 10
+
+
+async def test_its_requests_have_spans_with_a_tracing(cluster: FakeCluster):
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    stop = asyncio.Event()
+    await run_operator(config_of(), cluster, stop, tracing=Tracing(provider), on_started=stop.set)
+    names = {span.name for span in exporter.get_finished_spans()}
+    assert "WATCH postgresqlservers" in names, names
+    provider.shutdown()
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,13 @@ import gc
 from collections.abc import Iterator
 
 import pytest
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from hybridpg.app.cli.run import health_address, run
 from hybridpg.app.config import Config
-from hybridpg.controller import Address, LeaseConfig, LeaseLost
+from hybridpg.controller import Address, ConnectionRefused, LeaseConfig, LeaseLost
 
 
 def config_of(**controller: object) -> Config:
@@ -68,8 +71,8 @@ def test_the_collector_is_left_alone_where_that_is_asked_for(tmp_path, monkeypat
     """The far end is an operator that looks at what it was given and ends as one that lost."""
     seen: dict[str, object] = {}
 
-    async def operator(config, transport, stop, *, lease, health, on_started):
-        seen.update(lease=lease, collects=gc.isenabled(), health=health)
+    async def operator(config, transport, stop, *, lease, health, tracing, on_started):
+        seen.update(lease=lease, collects=gc.isenabled(), health=health, tracing=tracing)
         if on_started is not None:
             on_started()
         seen["later"] = gc.isenabled()
@@ -87,5 +90,31 @@ def test_the_collector_is_left_alone_where_that_is_asked_for(tmp_path, monkeypat
         "lease": LeaseConfig("platform", "hybridpg"),
         "collects": not tuned,
         "health": None,
+        "tracing": None,
         "later": True,
     }
+
+
+@pytest.mark.usefixtures("_collector")
+def test_spans_are_those_of_the_provider_of_the_process_where_they_are_asked_for(
+    tmp_path, monkeypatch
+):
+    """The far end is an operator that sends one request, which nobody answers."""
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    monkeypatch.setattr("opentelemetry.trace._TRACER_PROVIDER", provider)
+
+    async def operator(config, transport, stop, *, tracing, **others):
+        try:
+            await tracing.transport(transport).request("GET", "/api/v1/namespaces")
+        finally:
+            await transport.close()
+
+    monkeypatch.setattr("hybridpg.app.cli.run.run_operator", operator)
+    (tmp_path / "kubeconfig").write_text(KUBECONFIG)
+    (tmp_path / "config.yaml").write_text("backend: external\ncontroller: {tracing: true}\n")
+    with pytest.raises(ConnectionRefused):
+        run(tmp_path / "config.yaml", tmp_path / "kubeconfig")
+    assert [span.name for span in exporter.get_finished_spans()] == ["GET namespaces"]
+    provider.shutdown()

@@ -310,6 +310,7 @@ controller:
   lease: {name: second, namespace: platform, duration_seconds: 30, renew_deadline_seconds: 20}
   health_address: "[::1]:9090"
   tune_collector: false
+  tracing: true
 deletion: {servers: Snapshot, databases: Delete}
 extensions: {allowed: [pgcrypto]}
 namespaces:
@@ -326,6 +327,7 @@ namespaces:
     assert config.controller.lease.lease("own") == LeaseConfig("platform", "second", 30, 20, 2)
     assert config.controller.health_address == "[::1]:9090"
     assert not config.controller.tune_collector
+    assert config.controller.tracing
     assert config.deletion.servers == "Snapshot"
     assert config.extensions.allowed == ("pgcrypto",)
     team = config.namespaces["team-*"]
