@@ -309,3 +309,67 @@ def test_an_event_of_twenty_megabytes_is_an_event():
     whole = line("ADDED", obj("a", 7, spec={"text": "x" * 20_000_000}))
     found = decode_event(whole, "Widget").object
     assert len(found.decode()["spec"]["text"]) == 20_000_000
+
+
+# --- cutting a list into its items -------------------------------------------------------------
+
+DECOYS = {
+    "an object in a list that begins like an item": (
+        '"x":[{"a":1},{"kind":"W","metadata":{"name":"no"}}]'
+    ),
+    "a string that reads like the end of an item": '"x":"},{\\"kind\\":\\"W\\",\\"metadata\\":{"',
+    "a list of items of its own": '"items":[{"kind":"W","metadata":{"name":"no"}}]',
+    "lists that end in objects": '"x":[[{"a":[{}]}]]',
+    "no metadata at its beginning": '"status":{"metadata":{"name":"no"}}',
+}
+
+
+@pytest.mark.parametrize("decoy", DECOYS.values(), ids=DECOYS)
+@pytest.mark.parametrize("place", [0, 1, 2])
+@pytest.mark.parametrize("tail", ["]}\n", '],"kind":"WList","metadata":{"resourceVersion":"7"}}'])
+def test_a_list_is_cut_into_exactly_its_items(decoy: str, place: int, tail: str):
+    """Whatever the items hold: what looks like the beginning of one need not be."""
+    items = [f'{{"kind":"W","metadata":{{"name":"n{n}"}}}}' for n in range(3)]
+    items[place] = f'{{"kind":"W","metadata":{{"name":"n{place}"}},{decoy}}}'
+    before = "" if "metadata" in tail else '"kind":"WList","metadata":{"resourceVersion":"7"},'
+
+    page = decode_list(f'{{{before}"items":[{",".join(items)}{tail}'.encode())
+
+    assert [obj.raw.decode() for obj in page.items] == items
+    assert [obj.name for obj in page.items] == ["n0", "n1", "n2"]
+    assert page.resource_version == "7"
+
+
+@pytest.mark.parametrize("gap", ["", " ", "\n  "])
+def test_a_list_may_be_spaced_and_its_items_ordered_in_any_way(gap: str):
+    items = [
+        f'{{"metadata":{gap}{{"name":"a"}},"kind":"W"}}',
+        f'{{"kind":"W",{gap}"metadata":{{"name":"b"}}}}',
+        f'{{"first":1,"kind":"W","metadata":{{"name":"c"}}{gap}}}',
+    ]
+    body = f'{{"items":{gap}[{gap}{f",{gap}".join(items)}{gap}],"metadata":{{}}}}'
+
+    page = decode_list(body.encode())
+
+    assert [obj.raw.decode() for obj in page.items] == items
+
+
+def test_the_items_of_another_list_in_the_answer_are_not_the_items_of_this_one():
+    inner = '{"items":[{"metadata":{"name":"no"}},{"metadata":{"name":"nor"}}]}'
+    body = f'{{"metadata":{{}},"other":{inner},"items":[{{"metadata":{{"name":"yes"}}}}]}}'
+
+    assert [obj.name for obj in decode_list(body.encode()).items] == ["yes"]
+    body = f'{{"metadata":{{}},"items":[{{"metadata":{{"name":"yes"}}}}],"other":{inner}}}'
+    assert [obj.name for obj in decode_list(body.encode()).items] == ["yes"]
+
+
+@pytest.mark.parametrize("cut", range(1, 130))
+def test_a_list_that_is_cut_off_is_never_decoded(cut: int):
+    body = (
+        b'{"metadata":{},"items":[{"metadata":{"name":"a"},"b":[{}]},'
+        b'{"metadata":{"name":"c"},"d":[{"x":[1]}]},{"metadata":{"name":"e"}}]}'
+    )
+
+    assert len(decode_list(body).items) == 3
+    with pytest.raises(DecodeError):
+        decode_list(body[:-cut])
