@@ -12,6 +12,7 @@ from .errors import (
     Unavailable,
     Unknown,
 )
+from .fence import Fence
 from .kube import KubeApi
 from .protocol import (
     Backend,
@@ -61,6 +62,7 @@ __all__ = [
     "DesiredDatabase",
     "Done",
     "Endpoint",
+    "Fence",
     "Inventory",
     "KubeApi",
     "Observed",

@@ -14,6 +14,7 @@ from typing import Protocol
 from pydantic import BaseModel
 
 from ..crds import ServerSpec
+from .fence import Fence, no_fence
 from .kube import KubeApi
 from .values import (
     Change,
@@ -158,7 +159,8 @@ class BackendContext:
     """What ``app`` hands to a backend's factory.
 
     ``options`` is the validated model of ``BackendFactory.options``; ``kube`` reads Secrets;
-    ``extensions_allowed`` is the operator's allow-list (None: all).
+    ``extensions_allowed`` is the operator's allow-list (None: all); ``fence`` is asked before each
+    call that changes anything outside of the API server.
     """
 
     name: str
@@ -166,6 +168,7 @@ class BackendContext:
     kube: KubeApi
     cluster_id: str
     extensions_allowed: frozenset[str] | None = None
+    fence: Fence = no_fence
 
 
 class BackendFactory(Protocol):

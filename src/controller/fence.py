@@ -42,6 +42,13 @@ class FencedTransport:
         self._transport = transport
         self._allowed = allowed
 
+    def check(self, what: str) -> None:
+        """Refuse work that is no request, such as a statement to a database, as one of ours.
+
+        Errors: :class:`~.errors.LeaseLost` naming it.
+        """
+        self._allowed(what)
+
     async def request(
         self,
         method: str,

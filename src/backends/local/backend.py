@@ -15,6 +15,7 @@ from pathlib import Path
 
 from ...crds import ServerSpec
 from ..errors import Unknown
+from ..fence import Fence
 from ..protocol import (
     BackendContext,
     Capabilities,
@@ -67,8 +68,9 @@ class Local(SqlDatabases):
     def __init__(self, context: BackendContext) -> None:
         if not isinstance(context.options, LocalOptions):
             raise TypeError("the backend local needs LocalOptions")
-        super().__init__(extensions_allowed=context.extensions_allowed)
+        super().__init__(extensions_allowed=context.extensions_allowed, fence=context.fence)
         self.name = context.name
+        self._fence = context.fence
         self._options = context.options
         self._account = resolve(context.options.user)
         self._installations = Installations(context.options.binaries, self._account)
@@ -137,7 +139,7 @@ class Local(SqlDatabases):
         if record is None:
             raise Unknown(f"server {server.external_name} is gone; looking again")
         check_owner(server, record)
-        async with _session(site, record) as session:
+        async with _session(site, record, self._fence) as session:
             await ensure_admin(session, admin)
         return Done()
 
@@ -152,6 +154,7 @@ class Local(SqlDatabases):
             return await self._deleted(site, server)
         if policy is Policy.RETAIN:
             home = site.layout.home(name)
+            self._fence(f"retaining server {name}")
             with translated():
                 await asyncio.to_thread(retain, home, server)
             return Done((f"the server keeps running; its data is in {home.root}",))
@@ -209,6 +212,7 @@ class Local(SqlDatabases):
 
     def _background(self, name: str, reason: str, job: Job) -> Pending:
         """Start a job where none runs; say what is going on, or why nothing does."""
+        self._fence(f"work on server {name}")
         self._jobs.start(name, job)
         trouble = self._jobs.trouble(name)
         if trouble is None or self._jobs.running(name):
@@ -224,18 +228,18 @@ class Local(SqlDatabases):
             return Cluster(home, installation, self._account, site.authority, site.address)
 
         def session(record: Record) -> AbstractAsyncContextManager[Session]:
-            return _session(site, record)
+            return _session(site, record, self._fence)
 
         return Tools(site.claims, cluster, session, self._refusals, self._makers)
 
 
 @asynccontextmanager
-async def _session(site: Site, record: Record) -> AsyncIterator[Session]:
+async def _session(site: Site, record: Record, fence: Fence) -> AsyncIterator[Session]:
     """Log in as the operator: by certificate, so no password is needed or can be lost."""
     endpoint = site.endpoint(record.port)
     if endpoint.admin is None:
         raise AssertionError("a site's endpoint has the operator's login")
-    opened = await Session.open(endpoint, endpoint.admin, MAINTENANCE_DATABASE)
+    opened = await Session.open(endpoint, endpoint.admin, MAINTENANCE_DATABASE, fence=fence)
     async with closing(opened) as session:
         yield session
 

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 from ..errors import Unknown
+from ..fence import Fence, no_fence
 from ..values import (
     Change,
     Credentials,
@@ -53,7 +55,8 @@ class SqlDatabases:
     """Databases and users of any server that ``DatabaseRef.endpoint`` reaches.
 
     ``endpoint.admin`` must be filled; the connections are kept by endpoint and login, so a new
-    password or address begins anew by itself. ``extensions_allowed`` is the operator's list.
+    password or address begins anew by itself. ``extensions_allowed`` is the operator's list, and
+    ``fence`` is asked before each statement. ``connect`` opens a session, by default a real one.
     Starts nothing before the first call; :meth:`close` ends all connections.
     """
 
@@ -61,12 +64,13 @@ class SqlDatabases:
         self,
         *,
         extensions_allowed: frozenset[str] | None = None,
-        connect: Connect = Session.open,
+        fence: Fence = no_fence,
+        connect: Connect | None = None,
         now: Callable[[], float] = loop_time,
         snapshot_seconds: float = TTL_SECONDS,
     ) -> None:
         self._extensions_allowed = extensions_allowed
-        self._connect = connect
+        self._connect = connect or partial(Session.open, fence=fence)
         self._now = now
         self._snapshot_seconds = snapshot_seconds
         self._servers: dict[Endpoint, tuple[Pool, Observer]] = {}

@@ -24,6 +24,7 @@ from psycopg import pq, sql
 from psycopg.conninfo import make_conninfo
 
 from ..errors import Unknown
+from ..fence import Fence, no_fence
 from ..values import (
     AdminLogin,
     Credentials,
@@ -134,15 +135,21 @@ async def open_connection(
 class Session:
     """A session of the admin in one database: statements in, rows out, errors of backends.
 
+    ``fence`` is asked before each statement, and what it raises comes through unchanged.
     Invariant: after an error of the connection it is broken, and the pool drops it.
     """
 
-    def __init__(self, connection: psycopg.AsyncConnection[Row], where: str) -> None:
+    def __init__(
+        self, connection: psycopg.AsyncConnection[Row], where: str, fence: Fence = no_fence
+    ) -> None:
         self._connection = connection
         self._where = where
+        self._fence = fence
 
     @classmethod
-    async def open(cls, endpoint: Endpoint, login: AdminLogin, dbname: str) -> Session:
+    async def open(
+        cls, endpoint: Endpoint, login: AdminLogin, dbname: str, *, fence: Fence = no_fence
+    ) -> Session:
         """Log in as the admin; raises a ``BackendError``."""
         where = f"{describe(endpoint)} as {login.username}, database {dbname}"
         options = " ".join(f"-c {option}" for option in _OPTIONS)
@@ -150,7 +157,7 @@ class Session:
             connection = await open_connection(endpoint, login, dbname, options)
         except (psycopg.Error, OSError, TimeoutError) as error:
             raise connect_error(error, where) from error
-        return cls(connection, where)
+        return cls(connection, where, fence)
 
     @property
     def version(self) -> int:
@@ -216,6 +223,8 @@ class Session:
 
     async def _results(self, statement: Statement) -> list[list[Row]]:
         async with self._connection.cursor() as cursor:
+            # here, where nothing is awaited between the question and the send
+            self._fence(f"a statement on {self._where}")
             await cursor.execute(statement)
             results: list[list[Row]] = []
             while True:

@@ -13,11 +13,19 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from tests.fix_local import LocalHarness, LocalSite, server_case, with_spec
+from tests.fix_local import (
+    CLUSTER,
+    LocalHarness,
+    LocalSite,
+    NoKube,
+    server_case,
+    with_spec,
+)
 
-from hybridpg.backends import Conflict
+from hybridpg.backends import BackendContext, Conflict, Policy, Present
 from hybridpg.backends._harness import converge_server
 from hybridpg.backends.conformance import ServerCase
+from hybridpg.backends.local import Local, LocalOptions
 from hybridpg.backends.local.files import read_text
 from hybridpg.backends.local.process import postmaster, send, working_below, working_folder
 
@@ -264,3 +272,34 @@ async def test_a_mark_that_changed_meanwhile_stops_the_work(local: LocalHarness)
         await local.backend.create_or_update_server(case.ref, changes, case.admin)
     with pytest.raises(Conflict):
         await converge_server(local, case)
+
+
+async def test_a_controller_that_was_replaced_begins_no_work_on_a_server(local: LocalHarness):
+    """Invariant 10: neither programs nor folders are touched."""
+
+    class ReplacedError(Exception):
+        """What the fence raises."""
+
+    def fence(what: str) -> None:
+        raise ReplacedError(what)
+
+    options = LocalOptions.model_validate(
+        {"path": local.site.path / "site", "ports": local.site.ports}
+    )
+    replaced = Local(BackendContext("local", options, NoKube(), CLUSTER, fence=fence))
+    local.site.backends.append(replaced)
+    case = server_case(size={"storageGB": 1})
+    changes = replaced.plan_server(case.ref, case.spec, await replaced.observe_server(case.ref))
+    with pytest.raises(ReplacedError, match=f"work on server {case.ref.external_name}"):
+        await replaced.create_or_update_server(case.ref, changes, case.admin)
+    assert not local.site.home(case).exists()
+
+    await local.converge(case)
+    observed = await replaced.observe_server(case.ref)
+    assert isinstance(observed, Present)
+    with pytest.raises(ReplacedError, match="a statement on "):
+        await replaced.update_admin_password(case.ref, observed.state, case.admin)
+    for policy in Policy:
+        with pytest.raises(ReplacedError):
+            await replaced.delete_server(case.ref, observed, policy)
+    assert working_folder(local.site.pid(case)) == local.site.home(case) / "data"

@@ -11,7 +11,15 @@ from hybridpg.app.cluster_id import resolve_cluster_id
 from hybridpg.app.kube import ClientKubeApi
 from hybridpg.backends import BackendContext, Denied, Retired, Unavailable, Unknown
 from hybridpg.backends.external import External, ExternalOptions
-from hybridpg.controller import NAMESPACES, SECRETS, Client, ObjectKey
+from hybridpg.controller import (
+    NAMESPACES,
+    SECRETS,
+    Client,
+    LeaseConfig,
+    LeaseLost,
+    Manager,
+    ObjectKey,
+)
 from hybridpg.controller.testing import FakeCluster
 
 pytestmark = pytest.mark.virtual_time
@@ -142,6 +150,27 @@ async def test_a_factory_of_the_program_goes_before_an_installed_one_and_gets_it
     assert made.context.cluster_id == "mine"
     assert isinstance(made.context.options, ExternalOptions)
     assert list(made.context.options.servers) == ["one"]
+
+
+async def test_backends_are_fenced_by_the_lease_that_guards_their_client(cluster: FakeCluster):
+    """Invariant 10: a replica that does not lead changes nothing elsewhere either."""
+    contexts: list[BackendContext] = []
+
+    class Told(External):
+        """A backend that tells what it was made of."""
+
+        def __init__(self, context: BackendContext) -> None:
+            super().__init__(context)
+            contexts.append(context)
+
+    config = config_of(controller={"cluster_id": "mine"})
+    manager = Manager(Client(cluster), leader_election=LeaseConfig("default", "x"))
+    for client in (manager.client, Client(cluster)):
+        await prepare_backends(config, client, factories={"external": Told})
+    guarded, free = contexts
+    with pytest.raises(LeaseLost, match="a statement is not begun: lease default/x is not ours"):
+        guarded.fence("a statement")
+    free.fence("a statement")
 
 
 async def test_a_factory_of_the_program_with_wrong_options_says_which(cluster):

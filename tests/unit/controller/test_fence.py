@@ -134,3 +134,15 @@ async def test_closing_the_fence_closes_what_is_behind_it(client, transport):
 
 async def test_outside_of_a_fence_nothing_is_checked():
     check_before_sending()
+
+
+def test_work_that_is_no_request_is_refused_like_one(client, lease):
+    client.check("a statement")
+    lease.ours = False
+    with pytest.raises(LeaseLost, match="a statement is refused"):
+        client.check("a statement")
+    assert lease.asked == ["a statement"] * 2
+
+
+def test_a_client_that_no_lease_guards_refuses_no_work(transport):
+    Client(transport).check("a statement")
