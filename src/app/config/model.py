@@ -108,6 +108,8 @@ class ControllerConfig(Section):
     """Where health and metrics are served, as HOST:PORT. Not set: in a pod :8080, else nowhere."""
     tune_collector: bool = True
     """Whether garbage is collected more rarely, and not at all while the caches are filled."""
+    tracing: bool = False
+    """Whether passes and requests have spans of OpenTelemetry, for the provider of the process."""
 
     @field_validator("health_address")
     @classmethod
@@ -149,10 +151,10 @@ class NamespaceConfig(Section):
 
     allowed_backends: Names = ()
     """The backends that may be used there, of those that are allowed at all; all when empty."""
-    limits: LimitsConfig = LimitsConfig()
-    """What the objects of one namespace may ask for in total."""
     allowed_classes: Names = ()
     """The values of size.class that may be used there; all when empty."""
+    limits: LimitsConfig = LimitsConfig()
+    """What the objects of one namespace may ask for in total."""
 
 
 class Config(Section):
