@@ -106,10 +106,9 @@ class EventStream:
     async def _collect(self) -> tuple[list[KubeObject], str]:
         initial = _Initial()
         while (events := await self._next_initial(begun=initial.begun)) is not None:
-            for number, event in enumerate(events):
-                if initial.take(event):
-                    self._ready = events[number + 1 :]
-                    return initial.objects(), event.object.resource_version
+            if taken := initial.take(events):
+                self._ready = events[taken:]
+                return initial.objects(), events[taken - 1].object.resource_version
         raise InitialCut("the stream ended before the list was complete")
 
     async def _next_initial(self, *, begun: bool) -> list[WatchEvent] | None:
@@ -166,30 +165,40 @@ class _Initial:
         # when an object was added last
         self._grown = loop_time()
 
-    def take(self, event: WatchEvent) -> bool:
-        """Take one event and say whether it completes the list."""
+    def take(self, events: list[WatchEvent]) -> int:
+        """Take events up to the one that completes the list; return how many, 0 if none does."""
         self.begun = True
-        obj, now = event.object, loop_time()
-        if event.type == ADDED:
-            self._grown = now
-        if event.type != BOOKMARK:
-            self._store(event)
-        elif metadata_of(obj).annotations.get(INITIAL_END) == "true":
-            return True
-        if now - self._grown > NOT_SENT_SECONDS:
-            raise InitialNotSent("changes and bookmarks come, but none that completes the list")
-        return False
+        found, now = self._found, loop_time()
+        for number, event in enumerate(events, 1):
+            obj = event.object
+            if event.type == ADDED:
+                self._grown = now
+                names = found.get(obj.namespace)
+                if names is None:
+                    names = found[obj.namespace] = {}
+                names[obj.name] = obj
+            elif event.type == BOOKMARK and _ends_list(obj):
+                return number
+            else:
+                self._change(event)
+                if now - self._grown > NOT_SENT_SECONDS:
+                    raise InitialNotSent("changes come, but no bookmark that completes the list")
+        return 0
 
-    def _store(self, event: WatchEvent) -> None:
+    def _change(self, event: WatchEvent) -> None:
         obj = event.object
         if event.type == DELETED:
             self._found.get(obj.namespace, {}).pop(obj.name, None)
-        else:
+        elif event.type != BOOKMARK:
             self._found.setdefault(obj.namespace, {})[obj.name] = obj
 
     def objects(self) -> list[KubeObject]:
         """Return what the list holds."""
         return [obj for names in self._found.values() for obj in names.values()]
+
+
+def _ends_list(bookmark: KubeObject) -> bool:
+    return metadata_of(bookmark).annotations.get(INITIAL_END) == "true"
 
 
 class _Waiting:
