@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from ..errors import Rejected, Unknown
 from ..values import (
@@ -30,6 +30,10 @@ from .state import (
 
 C = TypeVar("C", bound=Change)
 
+OWNED_SINCE: Final = 150000
+"""From this version on a new database belongs to its owner, the schema ``public`` included: a
+session in it, the dearest of all that is done here, would find nothing to do."""
+
 
 class Apply:
     """One run over the changes of one database; ``notes`` collect what a person should know."""
@@ -40,6 +44,7 @@ class Apply:
         self._database = database
         self._name = database.external_name
         self._notes: list[str] = []
+        self._created = False
 
     async def run(self, changes: tuple[Change, ...]) -> tuple[str, ...]:
         """Carry the changes out and return the notes."""
@@ -51,7 +56,10 @@ class Apply:
                 catalog = await self._create(session, catalog, changes)
                 oid = catalog.databases[self._name].oid
                 await self._rights(session, catalog)
-            await self._inside(catalog, _first(changes, CreateExtensions))
+                untouched = self._created and session.version >= OWNED_SINCE
+            extensions = _first(changes, CreateExtensions)
+            if extensions or not untouched:
+                await self._inside(catalog, extensions)
         finally:
             self._observer.touch(self._name, oid)
         return tuple(self._notes)
@@ -83,6 +91,7 @@ class Apply:
                 raise Unknown(f"database {self._name!r} is gone since it was observed")
             offer = await self._observer.offer() if create.collation else None
             await create_database(session, self._database, create, offer)
+            self._created = True
             self._notes.append(f"database {self._name!r} was created")
         elif facts.role != self._name and self._database.adopt and _first(changes, OwnDatabase):
             await take_database(session, self._database)

@@ -1,7 +1,8 @@
 """One view of a server, shared by all reconciles of its databases.
 
 A thousand databases are read by one round trip: whoever asks first reads for all, and the others
-take what was read up to :data:`TTL_SECONDS` ago. A name that we wrote to since then is read anew.
+take what was read up to :data:`TTL_SECONDS` ago. A name that we wrote to since then is read by
+itself, so that a thousand new databases do not make a thousand reads of them all.
 Waiting for somebody else's read is short: on a server that hangs, the worker goes on elsewhere
 and comes again.
 """
@@ -90,18 +91,18 @@ class Observer:
 
     async def catalog(self, name: str) -> Catalog:
         """Return a view in which ``name`` is as new as our last write to it."""
-        while True:
-            if self._last is not None and self._fresh(self._last, name):
-                return self._last.catalog
-            began_late = self._flight is None
-            read = await self._join()
-            if began_late:
-                return read.catalog  # it began after this call did, whatever was written since
+        last = self._last
+        if last is None or self._now() - last.ended >= self._ttl:
+            last = await self._join()
+        if self._written.get(name, float("-inf")) < last.began:
+            return last.catalog
+        async with self._pool.session(looking=True) as session:
+            return await read_catalog(session, [name])
 
     async def offer(self) -> Offer:
         """Return what the server offers; read at most every :data:`OFFER_SECONDS`."""
         if self._offer is None or self._now() >= self._offer[0]:
-            async with self._pool.session() as session:
+            async with self._pool.session(looking=True) as session:
                 self._offer = (self._now() + OFFER_SECONDS, await read_offer(session))
         return self._offer[1]
 
@@ -134,19 +135,14 @@ class Observer:
         if self._flight is not None:
             self._flight.cancel()
 
-    def _fresh(self, read: _Read, name: str) -> bool:
-        young = self._now() - read.ended < self._ttl
-        return young and self._written.get(name, float("-inf")) < read.began
-
     async def _join(self) -> _Read:
-        """Start the read, or wait a moment for the one that is under way."""
+        """Wait a moment for the read that is under way, which is started where there is none."""
         if self._flight is None:
             self._slow = False
             self._flight = asyncio.get_running_loop().create_task(
                 self._read(), name=f"hybridpg-sql-observe-{describe(self._pool.endpoint)}"
             )
             self._flight.add_done_callback(_note_error)
-            return await asyncio.shield(self._flight)
         if not self._slow:
             done, _ = await asyncio.wait({self._flight}, timeout=WAIT_SECONDS)
             if done:
@@ -165,7 +161,7 @@ class Observer:
 
     async def _read(self) -> _Read:
         try:
-            async with self._pool.session() as session:
+            async with self._pool.session(looking=True) as session:
                 began = self._now()
                 catalog = await read_catalog(session)
         finally:

@@ -1,9 +1,11 @@
 """The admin's sessions on one server: few, reused, and never a trap for the workers.
 
-A server gets at most :data:`SESSIONS` sessions of ours. Nobody queues for one: a caller that finds
-all of them taken is told ``Busy`` and its worker is free for another server. A server that just
-refused or did not answer is left alone for a moment, and meanwhile every call fails at once: one
-server that hangs costs the workers one connect timeout, not one for each of its databases.
+A server gets at most :data:`SESSIONS` sessions of ours. A few callers wait a moment for one; who
+finds even that queue full is told ``Busy`` at once, and its worker is free for another server. It
+is also told when to come again: a crowd comes back no faster than it can be served, because each
+pass that is turned away has cost as much as one that is not. A server that just refused or did not
+answer is left alone for a moment, and meanwhile every call fails at once: one server that hangs
+costs the workers one connect timeout, not one for each of its databases.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Final
 
@@ -23,12 +26,24 @@ from .connection import MAINTENANCE_DATABASE, Session, describe
 
 SESSIONS: Final = 4
 """CREATE DATABASE is bound by the server: more than four at a time are not faster."""
+WRITING: Final = SESSIONS - 1
+"""How many may be taken by what writes: what only looks must not wait for a CREATE DATABASE."""
+WAITING: Final = 4
+"""How many callers wait for a session: enough that none is ever idle while there is work."""
+WAIT_SECONDS: Final = 0.5
+"""How long they wait: a few CREATE DATABASE."""
 IDLE_SECONDS: Final = 30.0
 """An idle session is kept over the gaps of a busy spell, and is not held against the server."""
 DOWN_SECONDS: Final = 5.0
 """How long a server that did not let us in is left alone; of the order of a connect timeout."""
 BUSY_SECONDS: Final = (0.05, 0.2)
 """When a caller that found no session free comes again: a few statements later, spread out."""
+CROWD_SECONDS: Final = 10.0
+"""The latest moment at which one of a crowd comes again."""
+EAGERNESS: Final = 1.25
+"""How much faster a crowd is let back than it was served so far, so that no session is idle."""
+WEIGHT: Final = 0.05
+"""How much the newest use of a session counts in the mean of the last dozens."""
 
 Now = Callable[[], float]
 Connect = Callable[[Endpoint, AdminLogin, str], Awaitable[Session]]
@@ -48,7 +63,8 @@ class Pool:
     """The sessions of one admin login on one server.
 
     Invariants: ``_taken`` counts the sessions in use or being opened and never exceeds
-    :data:`SESSIONS`; the sessions in ``_idle`` are all of the maintenance database.
+    :data:`SESSIONS`, and ``_writing`` those of writers, up to :data:`WRITING`; the sessions in
+    ``_idle`` are all of the maintenance database.
     """
 
     def __init__(
@@ -63,29 +79,39 @@ class Pool:
         self._connect = connect
         self._now = now
         self._taken = 0
+        self._writing = 0
+        self._queues: dict[bool, deque[asyncio.Future[None]]] = {True: deque(), False: deque()}
+        self._held = 0.0  # for how long a session is used, in the mean
+        self._crowd = 0.0  # when the next of those comes again who were turned away
         self._idle: list[tuple[float, Session]] = []  # newest last, with the time of return
         self._down: tuple[float, BackendError] | None = None  # until when, and why
         self._closed = False
         self._sweeper: asyncio.TimerHandle | None = None
 
     @contextlib.asynccontextmanager
-    async def session(self, dbname: str = MAINTENANCE_DATABASE) -> AsyncIterator[Session]:
-        """Lend a session; raises ``Busy`` where all are taken, ``Unknown`` while it is down.
+    async def session(
+        self, dbname: str = MAINTENANCE_DATABASE, *, looking: bool = False
+    ) -> AsyncIterator[Session]:
+        """Lend a session; raises ``Busy`` where too many wait, ``Unknown`` while it is down.
 
-        Sessions of the maintenance database are kept for the next caller; one in a tenant's
-        database is closed, so that it neither blocks a DROP nor lives beside the tenant's code.
+        One session is kept for those who are only ``looking``. Sessions of the maintenance
+        database are kept for the next caller; one in a tenant's database is closed, so that it
+        neither blocks a DROP nor lives beside the tenant's code.
         """
         self.used = self._now()
         self._check()
-        self._taken += 1
+        await self._take(looking)
+        began = self._now()
         try:
+            self._check()  # it may have gone down while we waited
             session = await self._open(dbname)
             try:
                 yield session
             finally:
                 self._give_back(session, dbname)
         finally:
-            self._taken -= 1
+            self._held += (self._now() - began - self._held) * WEIGHT
+            self._leave(looking)
 
     def close(self) -> None:
         """Close the idle sessions; the ones in use are closed when they come back."""
@@ -100,11 +126,58 @@ class Pool:
         if self._down is not None and self._now() < self._down[0]:
             error = self._down[1]
             raise type(error)(str(error)) from error
-        if self._taken >= SESSIONS:
-            raise Busy(
-                f"all {SESSIONS} sessions on server {describe(self.endpoint)} are in use",
-                retry_after=come_again(),
-            )
+
+    def _free(self, looking: bool) -> bool:
+        return self._taken < SESSIONS and (looking or self._writing < WRITING)
+
+    async def _take(self, looking: bool) -> None:
+        """Take a place, in the order of arrival, or raise ``Busy``."""
+        queue = self._queues[looking]
+        if not queue and self._free(looking):
+            self._count(looking, 1)
+        elif len(queue) >= WAITING:
+            raise self._busy()
+        else:
+            await self._wait(queue, looking)
+
+    async def _wait(self, queue: deque[asyncio.Future[None]], looking: bool) -> None:
+        """Wait for a place; who is called has it already, so that nobody comes in between."""
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        queue.append(turn)
+        try:
+            await asyncio.wait({turn}, timeout=WAIT_SECONDS)
+        except asyncio.CancelledError:
+            if turn.done():
+                self._leave(looking)
+            raise
+        finally:
+            if not turn.done():
+                queue.remove(turn)
+        if not turn.done():
+            raise self._busy()
+
+    def _count(self, looking: bool, places: int) -> None:
+        self._taken += places
+        self._writing += 0 if looking else places
+
+    def _leave(self, looking: bool) -> None:
+        """Give a place back, to the first who waits for such a one; those who look go first."""
+        self._count(looking, -1)
+        for looks, queue in self._queues.items():
+            if queue and self._free(looks):
+                self._count(looks, 1)
+                queue.popleft().set_result(None)
+                return
+
+    def _busy(self) -> Busy:
+        """Say when to come again: each a little later than the one before."""
+        pace = self._held / WRITING / EAGERNESS
+        now = self._now()
+        self._crowd = min(max(self._crowd, now) + pace, now + CROWD_SECONDS)
+        return Busy(
+            f"all {SESSIONS} sessions on server {describe(self.endpoint)} are in use",
+            retry_after=come_again() + self._crowd - now,
+        )
 
     async def _open(self, dbname: str) -> Session:
         while dbname == MAINTENANCE_DATABASE and self._idle:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from dataclasses import dataclass, field
 from typing import Any, cast
+
+from psycopg import sql
 
 from hybridpg.backends import AdminLogin, Endpoint, Password
 from hybridpg.backends.sql.connection import Session
@@ -23,6 +26,12 @@ def database_row(name: str, oid: int = 16400) -> tuple[Any, ...]:
     return (
         name, oid, name, "UTF8", "C", "c", "", True, False, False, True, True
     )  # fmt: skip
+
+
+def sql_text(statement: object) -> str:
+    """A statement as the server would get it."""
+    assert isinstance(statement, sql.Composable)
+    return statement.as_string(None)
 
 
 @dataclass
@@ -64,7 +73,11 @@ class FakeSession:
         if self.server.answer_seconds:
             await asyncio.sleep(self.server.answer_seconds)
         if "catalogs" in doing:
-            return [[ADMIN_ROW], list(self.server.roles), list(self.server.databases)]
+            asked = re.findall(r"'([^']*)'", sql_text(statement))
+            rows = (self.server.roles, self.server.databases)
+            by_name = "ANY(ARRAY[" in sql_text(statement)
+            kept = [[row for row in each if not by_name or row[0] in asked] for each in rows]
+            return [[ADMIN_ROW], *kept]
         if "offers" in doing:
             return [[("pgcrypto", None, None)], [("c", "C")]]
         return [[("plpgsql",)], [("pg_database_owner", True)]]

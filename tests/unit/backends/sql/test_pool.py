@@ -1,9 +1,8 @@
-"""The sessions on one server: never too many, never a queue, and no trap where a server hangs."""
+"""The sessions on one server: never too many, a short queue, and no trap where a server hangs."""
 
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack
 from dataclasses import replace
 
 import pytest
@@ -11,9 +10,13 @@ import pytest
 from hybridpg.backends import Busy, Denied, Unknown
 from hybridpg.backends.sql.pool import (
     BUSY_SECONDS,
+    CROWD_SECONDS,
     DOWN_SECONDS,
     IDLE_SECONDS,
     SESSIONS,
+    WAIT_SECONDS,
+    WAITING,
+    WRITING,
     Pool,
 )
 
@@ -38,51 +41,156 @@ async def test_a_session_is_used_again():
     assert len(server.opened) == 1
 
 
-async def test_one_caller_too_many_is_sent_away_at_once():
-    server = FakeServer()
-    sessions = pool(server)
-    now = asyncio.get_running_loop().time
+async def use(sessions: Pool, seconds: float = 0.0, *, looking: bool = False) -> None:
+    async with sessions.session(looking=looking):
+        await asyncio.sleep(seconds)
 
-    async with AsyncExitStack() as stack:
-        for _ in range(SESSIONS):
-            await stack.enter_async_context(sessions.session())
-        with pytest.raises(Busy, match="all 4 sessions on server db:5432 are in use") as caught:
-            async with sessions.session():
-                pytest.fail("a session too many")
+
+async def outcomes(sessions: Pool, callers: int, seconds: float) -> list[Busy | None]:
+    """Let so many come at the same time; returns what each was told."""
+    told = await asyncio.gather(
+        *(use(sessions, seconds) for _ in range(callers)), return_exceptions=True
+    )
+    assert all(each is None or isinstance(each, Busy) for each in told)
+    return told  # type: ignore[return-value]  # asserted
+
+
+async def test_who_waits_gets_the_session_that_comes_free_in_the_order_of_arrival():
+    server = FakeServer()
+    sessions, served = pool(server), []
+
+    async def come(number: int) -> None:
+        async with sessions.session():
+            served.append(number)
+            await asyncio.sleep(0.1)
+
+    await asyncio.gather(*(come(number) for number in range(WRITING + WAITING)))
+
+    assert served == list(range(WRITING + WAITING))
+    assert len(server.opened) == WRITING
+
+
+async def test_who_finds_the_queue_full_is_sent_away_at_once():
+    sessions = pool(FakeServer())
+    now = asyncio.get_running_loop().time
+    others = [asyncio.create_task(use(sessions, 0.1)) for _ in range(WRITING + WAITING)]
+    await asyncio.sleep(0)
+
+    with pytest.raises(Busy, match="all 4 sessions on server db:5432 are in use") as caught:
+        await use(sessions)
 
     assert now() == 0
     assert BUSY_SECONDS[0] <= caught.value.retry_after <= BUSY_SECONDS[1]
+    await asyncio.gather(*others)
 
 
-async def test_callers_that_are_sent_away_do_not_come_back_together():
-    server = FakeServer()
-    sessions = pool(server)
-    delays = set()
+async def test_nobody_waits_long():
+    sessions = pool(FakeServer())
+    now = asyncio.get_running_loop().time
+    others = [asyncio.create_task(use(sessions, 30)) for _ in range(WRITING)]
+    await asyncio.sleep(0)
 
-    async with AsyncExitStack() as stack:
-        for _ in range(SESSIONS):
-            await stack.enter_async_context(sessions.session())
-        for _ in range(10):
-            with pytest.raises(Busy) as caught:
-                async with sessions.session():
-                    pytest.fail("a session too many")
-            delays.add(caught.value.retry_after)
+    with pytest.raises(Busy):
+        await use(sessions)
 
-    assert len(delays) > 5
+    assert now() == WAIT_SECONDS
+    await asyncio.gather(*others)
+
+
+async def test_who_only_looks_does_not_wait_for_those_who_write():
+    sessions = pool(FakeServer())
+    now = asyncio.get_running_loop().time
+    others = [asyncio.create_task(use(sessions, 0.1)) for _ in range(WRITING + WAITING)]
+    await asyncio.sleep(0)
+
+    await use(sessions, looking=True)
+
+    assert now() == 0
+    await asyncio.gather(*others)
+
+
+async def test_a_crowd_comes_back_as_fast_as_it_can_be_served():
+    """A pass that is turned away has cost as much as one that is not."""
+    sessions = pool(FakeServer())
+    for _ in range(100):
+        await outcomes(sessions, WRITING, 0.05)  # so the pool knows how long one takes
+
+    told = await outcomes(sessions, 100, 0.05)
+
+    delays = sorted(each.retry_after for each in told if each is not None)
+    assert len(delays) == 100 - WRITING - WAITING
+    served = 0.05 / WRITING * len(delays)
+    assert served * 0.6 < delays[-1] < served + BUSY_SECONDS[1]
+    assert delays[len(delays) // 2] < 0.7 * delays[-1], "spread out, not all at the end"
+
+
+async def test_nobody_of_a_crowd_is_sent_away_for_long():
+    sessions = pool(FakeServer())
+    for _ in range(100):
+        await outcomes(sessions, WRITING, 1.0)
+
+    told = await outcomes(sessions, 5_000, 1.0)
+
+    assert max(each.retry_after for each in told if each) <= CROWD_SECONDS + BUSY_SECONDS[1]
 
 
 async def test_a_session_that_is_being_opened_counts():
-    server = FakeServer(connect_seconds=1)
+    server = FakeServer(connect_seconds=0.1)
     sessions = pool(server)
 
-    async def use() -> None:
-        async with sessions.session():
-            pass
+    told = await outcomes(sessions, 10, 0.1)
 
-    results = await asyncio.gather(*(use() for _ in range(10)), return_exceptions=True)
+    assert len([each for each in told if each is not None]) == 10 - WRITING - WAITING
+    assert len(server.opened) == WRITING
 
-    assert sum(isinstance(result, Busy) for result in results) == 10 - SESSIONS
-    assert len(server.opened) == SESSIONS
+
+async def test_there_are_never_more_sessions_than_allowed():
+    server = FakeServer(connect_seconds=0.01)
+    sessions, held, most = pool(server), 0, 0
+
+    async def come(number: int) -> None:
+        nonlocal held, most
+        try:
+            async with sessions.session(looking=number % 3 == 0):
+                held += 1
+                most = max(most, held)
+                await asyncio.sleep(0.01 * (number % 5))
+                held -= 1
+        except Busy as error:
+            await asyncio.sleep(error.retry_after)
+            await come(number)
+
+    await asyncio.gather(*(come(number) for number in range(60)))
+
+    assert most == SESSIONS
+    assert held == 0
+
+
+async def test_who_is_cancelled_while_waiting_leaves_no_gap():
+    sessions = pool(FakeServer())
+    first = [asyncio.create_task(use(sessions, 0.1)) for _ in range(WRITING)]
+    await asyncio.sleep(0)
+    waiting = [asyncio.create_task(use(sessions, 0.1)) for _ in range(WAITING)]
+    await asyncio.sleep(0)
+
+    waiting[0].cancel()
+    await asyncio.gather(*first)  # now the others are called
+    waiting[1].cancel()  # called, and gone before it could begin
+    await asyncio.gather(*waiting, return_exceptions=True)
+
+    assert await outcomes(sessions, WRITING + WAITING, 0.1) == [None] * (WRITING + WAITING)
+
+
+async def test_who_waits_while_the_server_goes_down_hears_of_it():
+    server = FakeServer(refuse=Unknown("no answer"), connect_seconds=0.1)
+    sessions = pool(server)
+
+    told = await asyncio.gather(
+        *(use(sessions) for _ in range(WRITING + WAITING)), return_exceptions=True
+    )
+
+    assert [str(each) for each in told] == ["no answer"] * (WRITING + WAITING)
+    assert len(server.opened) == WRITING
 
 
 async def test_places_are_given_back_after_errors_of_the_caller():
@@ -98,12 +206,12 @@ async def test_places_are_given_back_after_a_cancellation():
     server = FakeServer(connect_seconds=10)
     sessions = pool(server)
 
-    async def use() -> None:
+    async def come() -> None:
         async with sessions.session():
             pytest.fail("cancelled before")
 
     for _ in range(3 * SESSIONS):
-        task = asyncio.create_task(use())
+        task = asyncio.create_task(come())
         await asyncio.sleep(0)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
