@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextvars import Context
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Protocol
@@ -24,7 +25,7 @@ REREAD_SECONDS: Final = 60.0
 EXPIRY_MARGIN: Final = 60.0
 """Seconds before its end at which a token is renewed: slow plugins and slow clocks."""
 RENEWAL_SECONDS: Final = 60.0
-"""What a login plugin gets: requests wait for it, and one that hangs must not stop them all."""
+"""What a login plugin gets: requests may wait for it, and one that hangs must not stop them."""
 RENEWAL_PAUSE: Final = 10.0
 """Seconds between two tries where one did not help; each may cost a process."""
 
@@ -115,7 +116,8 @@ class Credential:
 class RenewedAuth:
     """A header that ``load`` makes anew: login plugins, OIDC, files named by a kubeconfig.
 
-    Renewal is a single flight: requests that find the header old wait for one call. A failure is
+    Renewal is a single flight in a task of its own, which the end of a request that waits for it
+    does not end. Requests wait for it only where the old header is good no longer. A failure is
     logged and the old header stays, because the API server is the judge of it.
     """
 
@@ -130,48 +132,68 @@ class RenewedAuth:
         self._load = load
         self._now = now
         self._lifetime = first.lifetime
-        self._renew_at: float | None = None  # set with the first request: needs a running loop
+        self._renew_at = float("-inf")
+        self._counting = False  # set with the first request: needs a running loop
+        self._ends_at = float("inf")  # until then the header is good, as far as is known
         self._tried_at = float("-inf")  # of the last renewal, successful or not
-        self._lock = asyncio.Lock()
+        self._renewal: asyncio.Task[None] | None = None  # the last one
 
     async def header(self) -> str:
-        """Return the header, renewed where its end is near."""
-        if self._renew_at is None:
-            self._renew_at = self._renewal(self._lifetime)
+        """Return the header; from shortly before its end on a new one is fetched."""
+        if not self._counting:
+            self._good_for(self._lifetime)
         if self._time() >= self._renew_at:
-            async with self._lock:
-                if self._time() >= self._renew_at:
-                    await self._renew()
+            renewal = self._begin()
+            if self._time() >= self._ends_at:
+                await asyncio.shield(renewal)
         return self._header
 
     async def rejected(self, used: str) -> bool:
         """Renew the header, unless that was done just now; return whether it changed."""
-        async with self._lock:
-            if self._header == used and self._time() - self._tried_at >= RENEWAL_PAUSE:
-                await self._renew()
+        if self._header == used and (
+            self._renewing() or self._time() - self._tried_at >= RENEWAL_PAUSE
+        ):
+            await asyncio.shield(self._begin())
         return self._header != used
+
+    def _renewing(self) -> bool:
+        return self._renewal is not None and not self._renewal.done()
+
+    def _begin(self) -> asyncio.Task[None]:
+        """Return the renewal that is under way, or begin one."""
+        if self._renewal is None or self._renewal.done():
+            # in an empty context: it is not part of the request that happens to come first
+            self._renewal = asyncio.get_running_loop().create_task(
+                self._renew(), name="renew credentials", context=Context()
+            )
+        return self._renewal
 
     async def _renew(self) -> None:
         try:
             async with asyncio.timeout(RENEWAL_SECONDS):
                 credential = await self._load()
-        except (ConfigError, TimeoutError) as error:
-            reason = str(error) or f"that takes longer than {RENEWAL_SECONDS:g} s"
-            logger.warning("credentials cannot be renewed, the old ones stay: %s", reason)
+        except Exception as error:  # whatever it is, the old header stays
+            logger.warning(
+                "credentials cannot be renewed, the old ones stay: %s",
+                str(error) or f"that takes longer than {RENEWAL_SECONDS:g} s",
+                exc_info=None if isinstance(error, (ConfigError, TimeoutError)) else error,
+            )
             self._renew_at = self._time() + RENEWAL_PAUSE
         else:
             self._header = credential.header
-            self._renew_at = self._renewal(credential.lifetime)
+            self._good_for(credential.lifetime)
             if credential.lifetime == 0:
                 # ended by our clock, which may be wrong: the plugin must not run for each request
-                self._renew_at += RENEWAL_PAUSE
+                self._renew_at = self._time() + RENEWAL_PAUSE
         self._tried_at = self._time()
 
-    def _renewal(self, lifetime: float | None) -> float:
-        if lifetime is None:
-            return float("inf")
+    def _good_for(self, lifetime: float | None) -> None:
+        """Note for how long the header is good, from now on."""
+        self._counting = True
+        seconds = float("inf") if lifetime is None else lifetime
+        self._ends_at = self._time() + seconds
         # of a very short life most is used, or each request would ask for a new one
-        return self._time() + lifetime - min(EXPIRY_MARGIN, lifetime / 4)
+        self._renew_at = self._ends_at - min(EXPIRY_MARGIN, seconds / 4)
 
     def _time(self) -> float:
         return self._now() if self._now is not None else asyncio.get_running_loop().time()

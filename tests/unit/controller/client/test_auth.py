@@ -119,14 +119,15 @@ def test_a_credential_does_not_show_its_token():
 class Plugin:
     """A login plugin: numbered tokens, each a while in coming."""
 
-    def __init__(self, lifetime: float | None = None) -> None:
+    def __init__(self, lifetime: float | None = None, seconds: float = 1) -> None:
         self.lifetime = lifetime
+        self.seconds = seconds
         self.runs = 0
         self.broken = False
 
     async def __call__(self) -> Credential:
         self.runs += 1
-        await asyncio.sleep(1)
+        await asyncio.sleep(self.seconds)
         if self.broken:
             raise ConfigError("plugin failed")
         return Credential(f"Bearer {self.runs}", self.lifetime)
@@ -150,9 +151,67 @@ async def test_a_token_is_renewed_a_minute_before_its_end():
     await asyncio.sleep(539)
     assert await auth.header() == "Bearer 0"
     await asyncio.sleep(1)
-    assert await auth.header() == "Bearer 1"
+    assert (await auth.header(), plugin.runs) == ("Bearer 0", 0), "the plugin begins now"
+    await asyncio.sleep(2)
+    assert (await auth.header(), plugin.runs) == ("Bearer 1", 1)
     await asyncio.sleep(540)
-    assert await auth.header() == "Bearer 2"
+    await auth.header()
+    await asyncio.sleep(2)
+    assert (await auth.header(), plugin.runs) == ("Bearer 2", 2)
+
+
+async def test_a_slow_plugin_holds_up_no_request_while_the_old_token_is_good():
+    """A leader whose requests wait for a plugin longer than ten seconds loses its lease."""
+    plugin = Plugin(lifetime=600, seconds=30)
+    auth = RenewedAuth(Credential("Bearer 0", 600), plugin)
+    await auth.header()
+    await asyncio.sleep(550)
+    begun = asyncio.get_running_loop().time()
+
+    for _ in range(29):
+        assert await auth.header() == "Bearer 0"
+        await asyncio.sleep(1)
+    assert asyncio.get_running_loop().time() - begun == 29
+    await asyncio.sleep(1)
+
+    assert await auth.header() == "Bearer 1"
+    assert plugin.runs == 1
+
+
+async def test_after_the_end_of_a_token_requests_wait_for_the_plugin():
+    plugin = Plugin(lifetime=600, seconds=30)
+    auth = RenewedAuth(Credential("Bearer 0", 600), plugin)
+    await auth.header()
+    await asyncio.sleep(590)
+    assert await auth.header() == "Bearer 0"
+    await asyncio.sleep(10)
+    assert await auth.header() == "Bearer 1"
+    assert (asyncio.get_running_loop().time(), plugin.runs) == (620, 1)
+
+
+@pytest.mark.parametrize("how", ["ended", "rejected"])
+async def test_requests_that_are_given_up_do_not_end_the_plugin_that_they_wait_for(how):
+    """Or a plugin slower than the requests' time limit would never come to its end."""
+    plugin = Plugin(seconds=8)
+    auth = RenewedAuth(Credential("Bearer 0", 0 if how == "ended" else None), plugin)
+    for _ in range(2):
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(3):
+                await (auth.header() if how == "ended" else auth.rejected("Bearer 0"))
+    await asyncio.sleep(2)
+
+    assert await auth.header() == "Bearer 1"
+    assert plugin.runs == 1
+
+
+async def test_a_plugin_with_a_bug_leaves_the_old_token_and_says_so(caplog):
+    async def broken() -> Credential:
+        raise KeyError("no such thing")
+
+    auth = RenewedAuth(Credential("Bearer 0", 0), broken)
+
+    assert await auth.header() == "Bearer 0"
+    assert "KeyError" in caplog.text
 
 
 async def test_a_token_of_seconds_does_not_run_the_plugin_for_each_request():
