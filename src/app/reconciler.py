@@ -11,6 +11,7 @@ import structlog
 
 from ..backends import Busy, Policy
 from ..controller import (
+    LOW,
     Conflict,
     NotFound,
     ObjectKey,
@@ -40,6 +41,9 @@ LOOK_ON_SECONDS: Final = 60.0
 
 EFFECTIVE_POLICY: Final = "deletionPolicy"
 """The key in ``status.effective`` that says what happens to the data in a deletion."""
+
+STEP_BACK_SECONDS: Final = 0.001
+"""Until the pass of an object that steps back: as soon as nothing more urgent waits."""
 
 BUSY_SECONDS: Final = 5.0
 """A target that is busy for less is not worth a write; a deletion never waits silently for more."""
@@ -81,7 +85,11 @@ class ObjectReconciler(ABC):
         if cached is None:
             self.forget(request.key)
             return Result()
-        draft = StatusDraft(Subject.of(self.resource, cached), self.runtime.clock)
+        subject = Subject.of(self.resource, cached)
+        if request.priority > LOW and _nobody_uses(subject):
+            # a thousand new objects must not delay an edit of one that somebody works with
+            return Result(requeue_after=STEP_BACK_SECONDS, priority=LOW)
+        draft = StatusDraft(subject, self.runtime.clock)
         try:
             return await self._guarded(draft)
         except Conflict:
@@ -207,6 +215,11 @@ class ObjectReconciler(ABC):
             return  # deleted meanwhile: there is nobody left to tell
         draft.announce(self.runtime.events)
         await asyncio.sleep(0)  # a burst of converged objects must not hold the loop
+
+
+def _nobody_uses(subject: Subject) -> bool:
+    """Return whether an object is new: nothing was published of it yet, and it is to stay."""
+    return "binding" not in subject.status and not subject.deleting
 
 
 def _show(draft: StatusDraft, failure: Failure) -> None:
