@@ -1,8 +1,9 @@
 """One watch of a kind, shared by everybody in the process who is interested in it.
 
-Handlers are called synchronously, in order, and with a store that already holds the change. One
-that fails is logged and disturbs neither the others nor the watch. Whatever takes long (a list, the
-first calls of a late handler, a resync) is done in slices, so that it does not hold up the loop.
+Handlers are called synchronously, in order, and with a store that already holds the change, and
+maybe those after it that came in the same read. One that fails is logged and disturbs neither the
+others nor the watch. Whatever takes long (a list, the first calls of a late handler, a resync) is
+done in slices, so that it does not hold up the loop.
 """
 
 from __future__ import annotations
@@ -15,13 +16,14 @@ from ._slices import slices
 from ._source import ListWatch
 from .errors import ManagerError
 from .indexer import IndexFunction
+from .predicates import Event
 from .protocols import EventHandler, Now
 from .reflector import Reflector
-from .registration import Registration
+from .registration import Listener, Registration
 from .stats import InformerStats
 from .store import Store, Writer
 from .transforms import Transform
-from .types import KubeObject, Resource
+from .types import Resource
 from .watcher import Watcher
 
 
@@ -115,7 +117,9 @@ class Informer:
         """
         self._writer.add_index(name, function)
 
-    def add_handler(self, handler: EventHandler, *, resync: float | None = None) -> Registration:
+    def add_handler(
+        self, handler: EventHandler | Listener, *, resync: float | None = None
+    ) -> Registration:
         """Add a handler; one that comes late is first called for everything that is there.
 
         ``resync`` seconds apart it is called with every object of the store, as an update whose
@@ -153,7 +157,7 @@ class Informer:
                 for scope, watcher in zip(self._scopes, self._watchers, strict=True):
                     reflector = Reflector(
                         self._writer,
-                        self,
+                        self._tell,
                         scope=scope,
                         on_listed=self._on_listed,
                         gate=self._gate,
@@ -168,20 +172,15 @@ class Informer:
             self._registrations = ()
             self._followers.clear()
 
-    def on_add(self, obj: KubeObject, *, initial: bool) -> None:
-        """Tell all handlers that an object appeared."""
-        for registration in self._registrations:
-            registration.on_add(obj, initial=initial)
-
-    def on_update(self, old: KubeObject, new: KubeObject) -> None:
-        """Tell all handlers that an object changed."""
-        for registration in self._registrations:
-            registration.on_update(old, new)
-
-    def on_delete(self, obj: KubeObject) -> None:
-        """Tell all handlers that an object is gone."""
-        for registration in self._registrations:
-            registration.on_delete(obj)
+    def _tell(self, events: Sequence[Event]) -> None:
+        registrations = self._registrations
+        if len(registrations) == 1 or all(each.whole for each in registrations):
+            for registration in registrations:
+                registration.tell(events)
+            return
+        for event in events:  # a handler may remove another one, which then hears nothing more
+            for registration in registrations:
+                registration.tell((event,))
 
     def _on_listed(self) -> None:
         if self.synced or not self.store.synced:
@@ -207,8 +206,7 @@ class Informer:
         """Tell a late handler what is there, and then let it hear what the others hear."""
         async with self._gate:
             for part in slices(self._writer.snapshot()):
-                for obj in part:
-                    registration.on_add(obj, initial=True)
+                registration.tell([Event(None, obj, True) for obj in part])
                 await asyncio.sleep(0)
             self._registrations += (registration,)
             if self.synced:
@@ -220,8 +218,6 @@ class Informer:
             await asyncio.sleep(period)
             for part in slices(self.store.list()):
                 async with self._gate:
-                    for known in part:
-                        obj = self.store.get(known.key)
-                        if obj is not None:
-                            registration.on_update(obj, obj)
+                    present = [self.store.get(known.key) for known in part]
+                    registration.tell([Event(obj, obj) for obj in present if obj is not None])
                 await asyncio.sleep(0)

@@ -15,17 +15,18 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Final
 
+from ._mapping import Mapping
 from .delayqueue import DelayQueue
-from .errors import Conflict, ControllerError, ManagerError, NotSynced, QueueClosed, TerminalError
+from .errors import Conflict, ControllerError, ManagerError, QueueClosed, TerminalError
 from .handlers import Handler
 from .informer import Informer
-from .predicates import Event, Predicate
+from .predicates import Predicate
 from .protocols import RateLimiter
 from .ratelimit import ExponentialLimiter
 from .reconcile import Reconcile, Request, Result
 from .runstats import ControllerStats
-from .types import KubeObject, ObjectKey
-from .workqueue import LOW, NORMAL, WorkQueue
+from .types import ObjectKey
+from .workqueue import NORMAL, WorkQueue
 
 logger = logging.getLogger(__name__)
 
@@ -100,7 +101,7 @@ class Controller:
         self._queue: WorkQueue[ObjectKey] = WorkQueue(name)
         self._delays: DelayQueue[ObjectKey] = DelayQueue(self._queue.add)
         self._informers: list[Informer] = []
-        self._sources: list[_Source] = []
+        self._sources: list[Mapping] = []
         # set before workers are cancelled. What a worker can see of that itself is not enough: a
         # reconcile function may swallow it, raise CancelledError for reasons of its own, or leave
         # ``Task.cancelling`` counted up, as a TaskGroup of Python 3.11 does
@@ -133,7 +134,7 @@ class Controller:
         again before the start. What was there before, and what a resync repeats, has a lower
         priority than what happens.
         """
-        source = _Source(self._queue.add, handler, predicate)
+        source = Mapping(self._queue.add, handler, predicate)
         self._informers.append(informer)
         self._sources.append(source)
         informer.add_handler(source, resync=resync)
@@ -290,43 +291,3 @@ class Controller:
             # the errors of the runtime say enough; of others, only the trace says where from
             exc_info=None if isinstance(error, ControllerError) else error,
         )
-
-
-class _Source:
-    """The event handler of one ``watch`` call."""
-
-    def __init__(
-        self, add: Callable[[ObjectKey, int], None], handler: Handler, predicate: Predicate | None
-    ) -> None:
-        self._add = add
-        self._handler = handler
-        self._predicate = predicate
-        # events whose mapping read a store that was not complete; None once workers run
-        self._early: list[Event] | None = []
-
-    def on_add(self, obj: KubeObject, *, initial: bool) -> None:
-        self._handle(Event(None, obj, initial))
-
-    def on_update(self, old: KubeObject, new: KubeObject) -> None:
-        self._handle(Event(old, new))
-
-    def on_delete(self, obj: KubeObject) -> None:
-        self._handle(Event(obj, None))
-
-    def open(self) -> None:
-        """Map what came too early, now that all stores are complete."""
-        early, self._early = self._early or [], None
-        for event in early:
-            self._handle(event)
-
-    def _handle(self, event: Event) -> None:
-        try:
-            if self._predicate is not None and not self._predicate(event):
-                return
-            priority = LOW if event.repeated else NORMAL
-            for key in self._handler(event):
-                self._add(key, priority)
-        except NotSynced:
-            if self._early is None:
-                raise
-            self._early.append(event)

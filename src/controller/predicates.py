@@ -7,13 +7,14 @@ an event that mattered is a bug, letting a needless one through is not.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+
+import msgspec
 
 from .metadata import Metadata, metadata_of
 from .types import KubeObject
 
 
-class Event(NamedTuple):
+class Event(msgspec.Struct, frozen=True, gc=False):
     """A change of one object: ``old`` is None for an add, ``new`` is None for a delete.
 
     In a resync both are the same object. ``initial`` is set while the first list is delivered.

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Final
+import operator
+from collections.abc import Iterator, Sequence
+from typing import Final, Protocol, runtime_checkable
 
+from .predicates import Event
 from .protocols import EventHandler
-from .types import KubeObject
 
 logger = logging.getLogger(__name__)
 
@@ -16,14 +18,32 @@ MIN_RESYNC: Final = 1.0
 _FAILED: Final = "handler of %s failed on %s and misses the event"
 
 
+@runtime_checkable
+class Listener(Protocol):
+    """What hears of many events at once: they may be thousands, and a call for each is dear."""
+
+    def on_events(self, events: Iterator[Event], *, repeated: bool) -> None:
+        """Take events in order, all repeated or none; what is raised concerns the last one read.
+
+        It is called again for those after that one.
+        """
+        ...
+
+
 class Registration:
     """One handler of an informer; contains whatever the handler raises."""
 
-    def __init__(self, handler: EventHandler, title: str, resync: float | None) -> None:
+    def __init__(self, handler: EventHandler | Listener, title: str, resync: float | None) -> None:
         self.resync = None if resync is None else max(MIN_RESYNC, resync)
         # nothing more is delivered; set once and for all
         self.removed = False
-        self._handler = handler
+        # whether it takes many events at once
+        self.whole = isinstance(handler, Listener)
+        if isinstance(handler, Listener):
+            self._take = handler.on_events
+        else:
+            self._handler = handler
+            self._take = self._call
         self._title = title
         # set when the handler has returned from everything that was there when it came
         self._synced = asyncio.Event()
@@ -41,29 +61,30 @@ class Registration:
         """Say that everything that was there at first was delivered."""
         self._synced.set()
 
-    def on_add(self, obj: KubeObject, *, initial: bool) -> None:
-        """Tell the handler that an object appeared."""
-        if self.removed:
+    def tell(self, events: Sequence[Event]) -> None:
+        """Tell the handler what happened, in order; either all events are repeated or none."""
+        if self.removed or not events:
             return
-        try:
-            self._handler.on_add(obj, initial=initial)
-        except Exception:
-            logger.exception(_FAILED, self._title, obj.key)
+        repeated = events[0].repeated
+        left = iter(events)
+        while True:
+            try:
+                self._take(left, repeated=repeated)
+                return
+            except Exception:
+                failed = events[-1 - operator.length_hint(left)].object
+                logger.exception(_FAILED, self._title, failed.key)
 
-    def on_update(self, old: KubeObject, new: KubeObject) -> None:
-        """Tell the handler that an object changed."""
-        if self.removed:
-            return
-        try:
-            self._handler.on_update(old, new)
-        except Exception:
-            logger.exception(_FAILED, self._title, new.key)
-
-    def on_delete(self, obj: KubeObject) -> None:
-        """Tell the handler that an object is gone."""
-        if self.removed:
-            return
-        try:
-            self._handler.on_delete(obj)
-        except Exception:
-            logger.exception(_FAILED, self._title, obj.key)
+    def _call(self, events: Iterator[Event], *, repeated: bool) -> None:
+        """Call a handler that hears of one event at a time."""
+        handler = self._handler
+        for event in events:
+            if self.removed:
+                return
+            old, new = event.old, event.new
+            if new is None:
+                handler.on_delete(event.object)
+            elif old is None:
+                handler.on_add(new, initial=repeated)
+            else:
+                handler.on_update(old, new)

@@ -11,8 +11,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from ._slices import slices
+from .decode import DELETED, WatchEvent
 from .errors import ControllerError, NotSynced
 from .indexer import Index, IndexFunction
+from .predicates import Event
 from .types import KubeObject, ObjectKey
 
 
@@ -208,6 +210,35 @@ class Writer:
     def put(self, obj: KubeObject) -> KubeObject | None:
         """Store an object and return the one it replaces."""
         return self._state.shard(obj.namespace).put(obj)
+
+    def change(self, events: Iterable[WatchEvent]) -> list[Event]:
+        """Take over what happened, in order, and return what that changed.
+
+        The same state once more is no news. Of a deletion, the event holds the last state.
+        """
+        changed: list[Event] = []
+        only = self._state.shards[self._state.scopes[0]] if len(self._state.scopes) == 1 else None
+        for event in events:
+            obj = event.object
+            shard = self._state.shard(obj.namespace) if only is None else only
+            if event.type == DELETED:
+                old = shard.remove(obj.key)
+                if old is not None:
+                    changed.append(Event(obj if obj.uid == old.uid else old, None))
+                continue
+            objects = shard.namespaces.get(obj.namespace)
+            if objects is None or shard.indexes:
+                old = shard.put(obj)
+            else:  # what ``put`` does, without a call for each object
+                old = objects.get(obj.name)
+                objects[obj.name] = obj
+            if old is None:
+                changed.append(Event(None, obj))
+            elif old.uid != obj.uid:
+                changed += (Event(old, None), Event(None, obj))
+            elif old.resource_version != obj.resource_version:
+                changed.append(Event(old, obj))
+        return changed
 
     def remove(self, key: ObjectKey) -> KubeObject | None:
         """Take an object out and return it."""

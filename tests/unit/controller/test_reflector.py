@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 import gc
 import time
+from collections.abc import Callable, Sequence
 
 import pytest
 from tests.unit.controller.scripted import kube, settle
 
 from hybridpg.controller._slices import SLICE, slices
 from hybridpg.controller.decode import WatchEvent
+from hybridpg.controller.predicates import Event
+from hybridpg.controller.protocols import EventHandler
 from hybridpg.controller.reflector import Reflector
+from hybridpg.controller.registration import Registration
 from hybridpg.controller.store import Writer
 from hybridpg.controller.types import KubeObject
 from hybridpg.controller.watcher import Changed, Listed
@@ -49,7 +53,12 @@ def named(count: int, version: int = 1) -> list[KubeObject]:
 
 def make(writer: Writer) -> tuple[Reflector, Heard]:
     heard = Heard(writer)
-    return Reflector(writer, heard, on_listed=lambda: None), heard
+    return Reflector(writer, told(heard), on_listed=lambda: None), heard
+
+
+def told(handler: EventHandler) -> Callable[[Sequence[Event]], None]:
+    """What calls a handler, as an informer does."""
+    return Registration(handler, "things", None).tell
 
 
 async def turns_during(reflector: Reflector, update: Listed | Changed) -> int:
@@ -115,7 +124,7 @@ async def test_changes_wait_until_everybody_was_told_of_a_list():
     writer = Writer("widgets", ["ns", "other"])
     heard = Heard(writer)
     listing, changing = (
-        Reflector(writer, heard, scope=scope, on_listed=lambda: None, gate=gate)
+        Reflector(writer, told(heard), scope=scope, on_listed=lambda: None, gate=gate)
         for scope in ("ns", "other")
     )
     await changing.apply(Listed([]))
@@ -158,7 +167,7 @@ async def test_the_collector_sees_no_object_for_each_that_is_cached():
 
     writer = Writer()
     writer.add_index("letter", lambda obj: [obj.name[0]])
-    reflector = Reflector(writer, Silent(), on_listed=lambda: None)
+    reflector = Reflector(writer, told(Silent()), on_listed=lambda: None)
     objects = named(5000)
     before = tracked()
     await reflector.apply(Listed(objects))
@@ -182,7 +191,7 @@ async def test_no_slice_of_a_long_relist_holds_the_loop_for_long():
     """Compared with the whole of it: milliseconds mean nothing on a busy machine."""
     writer = Writer()
     writer.add_index("size", lambda obj: [str(obj.decode()["spec"]["size"])])
-    reflector = Reflector(writer, Silent(), on_listed=lambda: None)
+    reflector = Reflector(writer, told(Silent()), on_listed=lambda: None)
     await reflector.apply(Listed(named(30_000)))
     task = asyncio.create_task(reflector.apply(Listed(named(30_000, version=2))))
     longest, began = 0.0, time.perf_counter()
