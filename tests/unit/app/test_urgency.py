@@ -53,10 +53,7 @@ async def test_an_edit_does_not_wait_for_a_crowd_of_new_databases():
         for number in range(CROWD):
             await world.database(f"new-{number}")
 
-        took = []
-        for _ in range(6):
-            for policy in ("Delete", "Retain"):
-                took.append(await handled(world, "app", policy))
+        took = [await handled(world, "app", policy) for policy in 6 * ("Delete", "Retain")]
 
         workers = world.config.controller.workers
         assert CROWD * CREATION_SECONDS / workers > sum(took), "the crowd was there all the time"
