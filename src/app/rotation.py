@@ -255,6 +255,12 @@ def primary_login(
         if result is LoginResult.READ_ONLY:
             place = f"{endpoint.host}:{endpoint.port}"
             raise Unknown(f"{place} is read-only now; waiting for a primary")
+        if result is LoginResult.SET_READ_ONLY:
+            raise Unknown(
+                f"database {database!r} takes no writes, because default_transaction_read_only is "
+                f"set to on for it or for role {credentials.username!r}; whoever set it can ALTER "
+                f"DATABASE or ALTER ROLE ... RESET default_transaction_read_only"
+            )
         return result
 
     return login

@@ -57,6 +57,12 @@ _OPTIONS: Final = (
     "default_transaction_isolation=read\\ committed",
 )
 
+_TENANTS_OPTIONS: Final = (
+    # in the maintenance database it tells that a provider has stopped all writes
+    "default_transaction_read_only=off",
+)
+"""What the owner of a database may set for it and must not keep us from our work there."""
+
 Statement = LiteralString | sql.Composed | sql.SQL
 Row = tuple[Any, ...]
 """A row as psycopg decodes it: the one place where values of any type enter."""
@@ -152,7 +158,8 @@ class Session:
     ) -> Session:
         """Log in as the admin; raises a ``BackendError``."""
         where = f"{describe(endpoint)} as {login.username}, database {dbname}"
-        options = " ".join(f"-c {option}" for option in _OPTIONS)
+        own = () if dbname == MAINTENANCE_DATABASE else _TENANTS_OPTIONS
+        options = " ".join(f"-c {option}" for option in (*_OPTIONS, *own))
         try:
             connection = await open_connection(endpoint, login, dbname, options)
         except (psycopg.Error, OSError, TimeoutError) as error:

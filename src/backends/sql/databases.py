@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import psycopg
@@ -19,6 +20,11 @@ from .offer import Locale, Offer
 from .state import CreateDatabase
 
 _ICU: Final = "i"
+_END_SLOTS: Final = sql.SQL("""
+SELECT pg_catalog.pg_terminate_backend(s.active_pid) FROM pg_catalog.pg_replication_slots s
+WHERE s.database = {} AND s.active
+""")
+"""DROP DATABASE refuses while a slot is in use, FORCE or not; unused ones go with it."""
 
 
 async def create_database(
@@ -79,7 +85,31 @@ async def take_database(session: Session, database: DatabaseRef) -> None:
     )
 
 
-async def drop_database(session: Session, facts: DatabaseFacts) -> None:
+async def prepared_transactions(session: Session, name: str) -> list[tuple[str, str]]:
+    """Return name and owner of what was prepared in a database and not ended: it blocks a drop."""
+    rows = await session.execute(
+        sql.SQL(
+            "SELECT gid::text, owner::text FROM pg_catalog.pg_prepared_xacts WHERE database = {}"
+        ).format(sql.Literal(name)),
+        doing=f"cannot see what is prepared in database {name!r}",
+    )
+    return [(gid, owner) for gid, owner in rows[0]]
+
+
+async def roll_back(
+    session: Session, prepared: Sequence[tuple[str, str]], *, superuser: bool
+) -> None:
+    """End what was prepared in the session's database, which is about to be dropped."""
+    for gid, owner in prepared:
+        doing = f"cannot roll back the prepared transaction {gid!r} of role {owner!r}"
+        if not superuser:  # nobody else but who prepared it may
+            role = sql.SQL("SET ROLE {}").format(sql.Identifier(owner))
+            await session.execute(role, doing=doing)
+        statement = sql.SQL("ROLLBACK PREPARED {}").format(sql.Literal(gid))
+        await session.execute(statement, doing=doing)
+
+
+async def drop_database(session: Session, facts: DatabaseFacts, *, superuser: bool) -> None:
     """Drop a database with whatever sessions are in it, and prove that it is gone.
 
     First nobody new may come in; a session that comes in between is ended by ``FORCE``. The owner
@@ -89,6 +119,8 @@ async def drop_database(session: Session, facts: DatabaseFacts) -> None:
     parts = [sql.SQL("REVOKE CONNECT ON DATABASE {} FROM PUBLIC, {}").format(name, role)]
     if facts.template:
         parts.append(sql.SQL("ALTER DATABASE {} IS_TEMPLATE false").format(name))
+    if superuser:  # others may not end it; to them DROP DATABASE says what is in the way
+        parts.append(_END_SLOTS.format(sql.Literal(facts.name)))
     doing = f"cannot drop database {facts.name!r}"
     await session.execute(statements(parts), doing=doing)
     # by itself: DROP DATABASE cannot be in a transaction, not even in an implicit one

@@ -62,6 +62,18 @@ def connect_failure(error: BaseException) -> str:
     return "unknown"
 
 
+def answered_password(error: BaseException) -> bool:
+    """Return whether a server that got a password answered with an error, in whatever language.
+
+    libpq puts the server's severity before the message, and two spaces after that; messages of its
+    own have neither.
+    """
+    if not isinstance(error, psycopg.OperationalError) or error.pgconn is None:
+        return False
+    asked = error.pgconn.used_password
+    return bool(asked and re.search(r"failed: \S+:  ", str(error)))
+
+
 def connect_error(error: BaseException, where: str) -> BackendError:
     """Translate a failed connection attempt of the admin to ``where``."""
     meaning = connect_failure(error)

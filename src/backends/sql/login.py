@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import secrets
 import threading
 from collections.abc import Callable, Coroutine
 from enum import Enum
@@ -15,13 +16,23 @@ from ..errors import Unknown
 from ..values import (
     Credentials,
     Endpoint,
+    Password,
 )
 from . import connection
 from .connection import Session, describe, open_connection
-from .errors import connect_failure, shortened
+from .errors import answered_password, connect_failure, shortened
 
 GRACE_SECONDS: Final = 1.0
 """Beyond the deadlines of the login itself: only who is kept from seeing them takes longer."""
+
+
+_MAY_WRITE: Final = """
+SELECT pg_catalog.current_setting('transaction_read_only') = 'on', pg_catalog.pg_is_in_recovery(),
+       (SELECT s.source FROM pg_catalog.pg_settings s
+        WHERE s.name = 'default_transaction_read_only'
+        AND s.source IN ('database', 'user', 'database user'))
+"""
+"""Whether writes are refused, and whether it is a standby or a role's or database's own setting."""
 
 
 class LoginResult(Enum):
@@ -31,6 +42,8 @@ class LoginResult(Enum):
     """It is accepted, and the server takes writes."""
     READ_ONLY = "read-only"
     """It is accepted, by a server that takes no writes (a standby, or one whose disk is full)."""
+    SET_READ_ONLY = "set-read-only"
+    """It is accepted, and somebody set that this role or database takes no writes."""
     REFUSED = "refused"
     """The server refuses it: wrong password, no such role, or no right to connect."""
 
@@ -61,17 +74,40 @@ async def _log_in(
     try:
         opened = await open_connection(endpoint, credentials, dbname)
     except (psycopg.Error, OSError, TimeoutError) as error:
-        if connect_failure(error) == "refused":
+        refused = connect_failure(error) == "refused"
+        if refused or await _refused_in_other_words(error, endpoint, credentials, dbname):
             return LoginResult.REFUSED
         raise Unknown(f"{where}: {shortened(str(error) or type(error).__name__)}") from error
     session = Session(opened, where)
     try:
-        rows = await session.attempt("SHOW transaction_read_only", limit=connection.CONNECT_SECONDS)
+        rows = await session.attempt(_MAY_WRITE, limit=connection.CONNECT_SECONDS)
     except (psycopg.Error, OSError) as error:
         raise Unknown(f"{where}: {type(error).__name__} after the login") from error
     finally:
         session.close()
-    return LoginResult.READ_ONLY if rows[-1] == [("on",)] else LoginResult.PRIMARY
+    read_only, standby, source = rows[-1][0]
+    if not read_only:
+        return LoginResult.PRIMARY
+    return LoginResult.SET_READ_ONLY if source and not standby else LoginResult.READ_ONLY
+
+
+async def _refused_in_other_words(
+    error: BaseException, endpoint: Endpoint, credentials: Credentials, dbname: str
+) -> bool:
+    """Return whether a server that speaks another language refused the password.
+
+    libpq hands out no SQLSTATE of a login. So it is tried once more with a password that is
+    certainly wrong: what is answered to that in the same words is a refusal.
+    """
+    if connect_failure(error) != "unknown" or not answered_password(error):
+        return False
+    wrong = Credentials(credentials.username, Password(secrets.token_urlsafe(24)))
+    try:
+        opened = await open_connection(endpoint, wrong, dbname)
+    except (psycopg.Error, OSError, TimeoutError) as other:
+        return answered_password(other) and str(other) == str(error)
+    await opened.close()
+    return False
 
 
 def _in_thread(
