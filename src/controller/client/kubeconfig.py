@@ -7,8 +7,11 @@ is loaded again when a credential ends or is rejected, and ``tokenFile`` is read
 
 from __future__ import annotations
 
+import asyncio
 import datetime
+import logging
 import os
+import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +29,9 @@ from .config import (
 
 if TYPE_CHECKING:
     from kubernetes_asyncio.client import Configuration
-    from kubernetes_asyncio.config.kube_config import KubeConfigLoader
+    from kubernetes_asyncio.config.kube_config import KubeConfigLoader, KubeConfigMerger
+
+logger = logging.getLogger(__name__)
 
 VARIABLE: Final = "KUBECONFIG"
 TOKEN: Final = "BearerToken"  # noqa: S105  a name in kubernetes_asyncio's configuration
@@ -89,17 +94,42 @@ def _any_exists(paths: str) -> bool:
 async def _load(paths: str, context: str | None) -> tuple[KubeConfigLoader, Configuration]:
     # imported here: see the head of this module
     from kubernetes_asyncio.client import Configuration
-    from kubernetes_asyncio.config import load_kube_config
+    from kubernetes_asyncio.config.kube_config import KubeConfigLoader, KubeConfigMerger
 
     found = Configuration()
     found.host = ""  # its default is http://localhost
     try:
-        loader = await load_kube_config(
-            config_file=paths, context=context, client_configuration=found
+        files = KubeConfigMerger(paths)
+        loader = KubeConfigLoader(
+            files.config,
+            context,
+            config_base_path=None,
+            # the library's own way to there fails: it passes what that does not take
+            config_persister=lambda _: _keep(files),
         )
+        await loader.load_and_set(found)
+    except asyncio.CancelledError as error:
+        _end_plugin(error)
+        raise
     except Exception as error:  # it raises whatever a malformed file leads to
         raise ConfigError(f"kubeconfig {paths} cannot be used: {_explain(error)}") from error
     return loader, found
+
+
+def _keep(files: KubeConfigMerger) -> None:
+    """Write what an OIDC login has become: its issuer may take each refresh token only once."""
+    try:
+        files.save_changes()
+    except OSError as error:
+        logger.warning("the renewed login cannot be kept in the kubeconfig: %s", error)
+
+
+def _end_plugin(error: asyncio.CancelledError) -> None:
+    """Kill the login plugin whose run was given up: the library leaves it to itself."""
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        process = frame.f_locals.get("proc")  # it is known nowhere else; a test holds us to it
+        if isinstance(process, asyncio.subprocess.Process) and process.returncode is None:
+            process.kill()
 
 
 def _explain(error: Exception) -> str:

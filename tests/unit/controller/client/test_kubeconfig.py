@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import datetime
 import json
+import os
 import stat
 import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 from tests.unit.controller.client.pki import Pki, make_pki
 
-from hybridpg.controller.client import TokenFile, config, load_default, load_kubeconfig
+from hybridpg.controller.client import Config, TokenFile, config, load_default, load_kubeconfig
+from hybridpg.controller.client.auth import RenewedAuth
 from hybridpg.controller.errors import ConfigError
 
 
@@ -256,6 +262,38 @@ async def test_a_login_plugin_that_fails_later_leaves_the_old_token(path: Path, 
     assert "login first" in caplog.text
 
 
+async def test_a_login_plugin_that_is_given_up_is_ended(path: Path):
+    """Of those that hang there would be one more each minute."""
+    user = {"exec": plugin(path, {})}
+    program = path.parent / "plugin.py"
+    hangs = (
+        "import os, time\n"
+        "pathlib.Path(str(runs) + '.pid').write_text(str(os.getpid()))\n"
+        "if number > 1: time.sleep(600)\n"
+    )
+    program.write_text(program.read_text().replace("if number >", f"{hangs}if number >"))
+    config = await load_kubeconfig(write(path, user=user))
+    pid = path.parent / "runs.pid"
+    pid.unlink()
+    assert isinstance(config.auth, RenewedAuth)
+    renewal = config.auth._begin()
+    async with asyncio.timeout(20):
+        while not (pid.is_file() and pid.read_text()):
+            await asyncio.sleep(0.01)
+        renewal.cancel()
+        process = int(pid.read_text())
+        while alive(process):
+            await asyncio.sleep(0.01)
+
+
+def alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
 async def test_a_login_plugin_that_fails_at_the_start_is_an_error_with_its_words(path: Path):
     write(path, user={"exec": plugin(path, {}, fails_after=0)})
 
@@ -356,6 +394,79 @@ async def test_an_oidc_login_that_another_tool_renewed_is_taken_over_on_401(path
 async def test_an_oidc_login_that_ended_for_good_is_an_error_at_the_start(path: Path):
     with pytest.raises(ConfigError, match="refresh-token"):
         await load_kubeconfig(write(path, user=oidc(id_token(-10))))
+
+
+@pytest.fixture
+async def issuer() -> AsyncIterator[Issuer]:
+    made = Issuer()
+    await made.http.start_server()
+    yield made
+    await made.http.close()
+
+
+class Issuer:
+    """An OIDC issuer that takes each refresh token once; its tokens end at once."""
+
+    def __init__(self) -> None:
+        self.used: list[str] = []
+        app = web.Application()
+        app.router.add_get("/{path:.*}", self._configuration)
+        app.router.add_post("/token", self._token)
+        self.http = TestServer(app)
+
+    async def _configuration(self, request: web.Request) -> web.Response:
+        return web.json_response({"token_endpoint": f"{request.url.origin()}/token"})
+
+    async def _token(self, request: web.Request) -> web.Response:
+        self.used.append(str((await request.post())["refresh_token"]))
+        number = len(self.used)
+        if self.used[-1] != f"refresh-{number}":
+            return web.Response(status=400)
+        return web.json_response(
+            {"id_token": id_token(number), "refresh_token": f"refresh-{number + 1}"}
+        )
+
+    async def ended_login(self, path: Path) -> Config:
+        """Load a login that ends thereafter."""
+        user = oidc(id_token(3600))
+        user["auth-provider"]["config"]["idp-issuer-url"] = str(self.http.make_url(""))
+        config = await load_kubeconfig(write(path, user=user))
+        user["auth-provider"]["config"] |= {"id-token": id_token(0), "refresh-token": "refresh-1"}
+        write(path, user=user)
+        return config
+
+
+# the library that reads kubeconfigs uses older forms of what it uses
+OLD = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+
+@OLD
+async def test_an_oidc_login_is_refreshed_on_401_and_what_it_became_is_kept(path: Path, issuer):
+    config = await issuer.ended_login(path)
+
+    first = await config.auth.header()
+    assert await config.auth.rejected(first) is True
+    second = await config.auth.header()
+    third = await (await load_kubeconfig(path)).auth.header()
+
+    assert issuer.used == ["refresh-1", "refresh-2"]
+    assert len({first, second, third}) == 3
+
+
+@OLD
+async def test_an_oidc_login_is_refreshed_though_its_file_cannot_be_written(
+    path: Path, issuer, monkeypatch, caplog
+):
+    config = await issuer.ended_login(path)
+
+    def read_only(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(
+        "kubernetes_asyncio.config.kube_config.KubeConfigMerger.save_config", read_only
+    )
+    assert await config.auth.rejected(await config.auth.header()) is True
+    assert "the renewed login cannot be kept" in caplog.text
 
 
 # --- what is wrong is said ---------------------------------------------------------------------
