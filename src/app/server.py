@@ -136,6 +136,7 @@ class ServerReconciler(ObjectReconciler):
             return await self._revive(server, secret, observed)
         endpoint = await backend.endpoint(ref, observed.state)
         if endpoint.admin is None and secret is None:
+            self.runtime.directory.doubt(draft.subject.key)
             return None  # nobody can log in any more; the databases say that they wait
         full = with_admin(endpoint, observed.state.admin_username, secret)
         entry = ServerEntry(ref, backend.name, full)
