@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
-from ..types import JsonObject
+from ..types import JsonObject, ObjectKey
 from . import _meta, _patch
 from ._apply import apply, writer
 from ._decode import Decoded, decode_body, decode_json, field_validation, settle
@@ -255,7 +255,7 @@ def _delete_collection(objects: Objects, call: Call) -> Answer:
     answer = _list(objects, call)
     items, _ = list_objects(objects.storage, call)
     for item in items:
-        key = call.target.key._replace(name=item["metadata"]["name"])
+        key = ObjectKey(call.target.key.namespace, item["metadata"]["name"])
         objects.delete(kind, key, options)
     return answer
 

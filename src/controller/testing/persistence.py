@@ -107,7 +107,7 @@ class Journal:
 def _line(
     version: int, stored_as: tuple[str, str], key: ObjectKey, obj: JsonObject | None
 ) -> bytes:
-    return msgspec.json.encode(Entry(version, *stored_as, *key, obj)) + b"\n"
+    return msgspec.json.encode(Entry(version, *stored_as, key.namespace, key.name, obj)) + b"\n"
 
 
 def _write(handle: int, data: bytes) -> None:

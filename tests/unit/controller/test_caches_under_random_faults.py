@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections.abc import Callable
 
+import msgspec
 import pytest
 from tests.unit.controller.mirror import Mirror, identity
 
@@ -94,7 +95,7 @@ class World:
         body: JsonObject = {
             "apiVersion": "v1",
             "kind": "ConfigMap",
-            "metadata": {**key._asdict(), "labels": {"x": dice.choice("12")}},
+            "metadata": {**msgspec.structs.asdict(key), "labels": {"x": dice.choice("12")}},
             "data": {"value": dice.choice("0123")},
         }
         verb = dice.choice(("create", "create", "update", "delete", "replace"))
