@@ -35,7 +35,7 @@ HOSTILE = [
 
 
 async def test_the_role_owns_its_database_and_nothing_else(pg_each: PgServer, admin: str):
-    """H5, D4, D6, D7, E2: create, use, be kept out."""
+    """H5, D4, D6, D7, E2, invariant 22: create, use, be kept out."""
     async with databases() as backend:
         mine, theirs = make_case(pg_each, admin=admin), make_case(pg_each, admin=admin)
         await ensure(backend, mine)

@@ -75,7 +75,7 @@ async def test_the_label_goes_only_after_the_new_password_logs_in(kind: Resource
 
 @pytest.mark.parametrize(("kind", "name"), KINDS)
 async def test_at_every_instant_a_published_password_works(kind: Resource, name: str):
-    """D15: what the server takes was published before, and the old one was until then."""
+    """D15, invariant 3: what the server takes was published before, the old one was until then."""
     async with both_ready() as world:
         old = role(world, name).password
         world.target.fail[apply_call(name)] = Unknown("no answer")
@@ -178,7 +178,7 @@ async def test_a_key_that_somebody_edited_is_repaired_and_the_password_stays():
 
 
 async def test_a_password_that_somebody_edited_becomes_the_password():
-    """The published Secret is the truth: it logs in again within one sweep."""
+    """Invariant 4: the published Secret is the truth: it logs in again within one sweep."""
     async with both_ready() as world:
         await world.patch(
             SECRETS,
@@ -221,7 +221,7 @@ async def test_a_role_whose_password_was_changed_by_hand_gets_the_published_one_
 
 @pytest.mark.parametrize("status", [403, 500, 503])
 async def test_a_secret_that_cannot_be_read_changes_nothing(status: int):
-    """D17: an error is not an absence."""
+    """D17, invariant 5: an error is not an absence."""
     async with both_ready() as world:
         calls = world.target.calls.copy()
         path = "/api/v1/namespaces/team/secrets/app-login"
@@ -234,7 +234,7 @@ async def test_a_secret_that_cannot_be_read_changes_nothing(status: int):
 
 
 async def test_a_foreign_secret_is_never_read_written_or_deleted():
-    """S12, D18, M3, M4."""
+    """S12, D18, M3, M4, invariant 14."""
     async with running() as world:
         body = {
             "apiVersion": "v1",

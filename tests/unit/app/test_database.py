@@ -220,7 +220,7 @@ async def test_a_converged_database_costs_no_write():
 
 
 async def test_one_bad_database_delays_no_other():
-    """D51: with a single worker."""
+    """D51, invariant 20: with a single worker."""
     async with running({"controller": {"workers": 1}}) as world:
         await world.server()
         await world.ready(SERVERS, "pg")

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.virtual_time
 
 
 async def test_a_deleted_database_keeps_its_data_unless_asked_otherwise():
-    """D34: the default is Retain."""
+    """D34, invariant 2: the default is Retain."""
     async with both_ready() as world:
         password = (await world.secret("app-login"))["password"]
         await world.delete(DATABASES, "app")
@@ -65,7 +65,7 @@ async def test_the_spec_overrides_the_configuration():
 
 @pytest.mark.parametrize("call", ["observe_database", "delete_database", "delete_user"])
 async def test_an_error_keeps_the_finalizer_until_the_answer_is_clear(call: str):
-    """D29, D30."""
+    """D29, D30, invariants 6 and 16."""
     async with both_ready(database={"deletionPolicy": "Delete"}) as world:
         world.target.fail[call] = Unknown("no answer")
         await world.delete(DATABASES, "app")
@@ -80,7 +80,7 @@ async def test_an_error_keeps_the_finalizer_until_the_answer_is_clear(call: str)
 
 
 async def test_what_changed_hands_meanwhile_is_left_alone():
-    """Only what carries our mark is deleted, whatever its name."""
+    """Invariant 1: only what carries our mark is deleted, whatever its name."""
     async with both_ready(database={"deletionPolicy": "Delete"}) as world:
         other = Owner("cluster-1", "new-uid", "team", "app")
         world.target.servers["team-pg"].roles["app"].owner = other

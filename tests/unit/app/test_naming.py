@@ -29,7 +29,7 @@ def test_a_name_within_the_limit_stays_as_it_is():
 
 
 def test_two_long_names_that_differ_at_the_end_stay_two():
-    """D24: cut names must not be shared."""
+    """D24, invariant 12: cut names must not be shared."""
     first = database_name(None, "team", "x" * 70 + "1", cluster_id="c")
     second = database_name(None, "team", "x" * 70 + "2", cluster_id="c")
     assert first != second

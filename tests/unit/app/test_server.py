@@ -79,7 +79,7 @@ async def test_backend_and_name_are_recorded_before_the_first_external_call():
 
 
 async def test_the_finalizer_comes_before_anything_else():
-    """H18."""
+    """H18, invariant 16."""
     async with running() as world:
         world.target.fail["observe_server"] = Unknown("no answer")
         await world.server()
@@ -101,7 +101,7 @@ async def test_a_long_creation_holds_no_worker():
 
 
 async def test_a_converged_server_costs_no_write_whatever_wakes_it():
-    """H20, D81: a touched label looks again and writes nothing."""
+    """H20, D81, invariant 19: a touched label looks again and writes nothing."""
     async with running() as world:
         await world.server()
         await world.ready(SERVERS, "pg")
@@ -164,7 +164,7 @@ async def test_a_version_that_is_not_offered_falls_back_with_a_warning():
 
 
 async def test_a_wish_that_cannot_be_met_leaves_the_server_usable():
-    """D60: refused with a reason, and the rest is applied."""
+    """D60, invariant 24: refused with a reason, and the rest is applied."""
     async with running() as world:
         await world.server(size={"storageGB": 13})
         await world.ready(SERVERS, "pg")
@@ -197,7 +197,7 @@ async def test_a_conflict_says_how_to_adopt_what_is_of_this_namespace():
 
 
 async def test_a_server_of_another_owner_is_left_alone():
-    """D53, M1: no call, no Secret."""
+    """D53, M1, invariants 11 and 13: no call, no Secret."""
     async with running() as world:
         world.target.servers["team-pg"] = Server(STRANGER, Role("theirs", None))
         await world.server()

@@ -132,7 +132,7 @@ async def test_an_object_whose_own_name_is_reserved_needs_a_name_of_its_database
 async def test_an_immutable_field_cannot_be_changed(
     cluster: FakeCluster, base: dict[str, Any], change: Any, message: str
 ):
-    """D78, S1, S13, S14."""
+    """D78, S1, S13, S14, invariant 21."""
     status, answer = await create(cluster, base)
     assert status == 201, answer
 

@@ -429,6 +429,7 @@ async def test_the_server_is_verified_by_the_given_authority(start, connect, pki
     ],
 )
 async def test_a_server_that_cannot_be_verified_gets_no_request(start, connect, pki, tls):
+    """D75: least of all the token of a pod."""
     host = await start(echo, ssl=pki.server_context())
     transport = connect(host, tls=tls(pki), auth=StaticAuth("Bearer secret"))
 
