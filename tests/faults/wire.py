@@ -141,24 +141,18 @@ class WireSeam:
     """Proxies before any number of servers; they end with the seam.
 
     ``aliases`` stand for the names of users and databases that are told apart; of all others it is
-    only said that there is one. ``child_of`` tells from the client's port which process it is,
-    where several controllers share the seam.
+    only said that there is one.
     """
 
     letter = LETTER
 
-    def __init__(
-        self,
-        trace: Trace,
-        aliases: Mapping[str, str] | None = None,
-        *,
-        child_of: Callable[[int], int] | None = None,
-    ) -> None:
+    def __init__(self, trace: Trace, aliases: Mapping[str, str] | None = None) -> None:
         self.trace = trace
+        self.child_of: Callable[[int], int] | None = None
+        """Tells from a client's port which process it is, where several controllers work."""
         self.healed = asyncio.Event()
         """Set when what hangs has to end."""
         self._aliases = {**{name: name for name in SYSTEM}, **(aliases or {})}
-        self._child_of = child_of
         self._rules: dict[Call, Rule] = {}
         self._links: set[Link] = set()
         self._listeners: list[asyncio.Server] = []
@@ -245,7 +239,7 @@ class WireSeam:
         seen = self.trace.note(
             LETTER, verb, f"{link.place} {words}", writes=writes, destroys=destroys
         )
-        if self._child_of is not None:
+        if self.child_of is not None:
             seen.child = link.child
         return seen
 
@@ -265,7 +259,7 @@ class WireSeam:
         target: Target,
     ) -> None:
         link = None
-        child = self._child_of(writer.get_extra_info("peername")[1]) if self._child_of else 0
+        child = self.child_of(writer.get_extra_info("peername")[1]) if self.child_of else 0
         try:
             startup = await _encrypted_startup(reader, writer, served)
             far = await _dial(target)

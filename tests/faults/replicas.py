@@ -1,0 +1,212 @@
+"""Two controllers with a lease of one second, in the place of a lane's only one."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import cast
+
+import yaml
+from aiohttp import web
+from tests.faults.clock import WallClock
+from tests.faults.kube import KubeSeam
+from tests.faults.lane import CAP_SECONDS, LOOK_SECONDS, Lane, Stuck
+from tests.faults.zygote import Child
+from tests.proxy.server import Proxy, Recorded
+from tests.proxy.streams import Lines
+
+from hybridpg.controller import LEASES, Client, NotFound, ObjectKey
+
+LEASE = {"duration_seconds": 1.0, "renew_deadline_seconds": 0.7, "retry_period_seconds": 0.2}
+REQUEST_SECONDS = 0.3
+"""What a request of these replicas may take: much less than their lease."""
+NAME = "hybridpg"
+STARTED = "manager hybridpg has started"
+WRITTEN = (200, 201)
+
+
+class ReplicaSeam(KubeSeam):
+    """The API server as one replica sees it. The lease is no part of what is recorded."""
+
+    def __init__(self, lane: Lane, number: int) -> None:
+        super().__init__(lane.upstream, lane.trace, lane.names)
+        self._number = number
+
+    async def note(self, request: web.Request) -> Recorded:
+        """Tell the trace whose call it is."""
+        if _is_lease(request.path):
+            return await Proxy.note(self, request)
+        recorded = await super().note(request)
+        self._answers[-1][0].child = self._number
+        return recorded
+
+    def lines_of(self, recorded: Recorded, lines: Lines) -> Lines:
+        """Look at the events of all watches but that of the lease."""
+        if _is_lease(recorded.call.target):
+            return lines
+        return super().lines_of(recorded, lines)
+
+    @property
+    def leads(self) -> bool:
+        """Whether it has written the lease since the beginning."""
+        return any(
+            each.call.writes and _is_lease(each.call.target) and each.status in WRITTEN
+            for each in self.record
+        )
+
+
+@dataclass
+class Replica:
+    """One controller; it implements :class:`tests.faults.seam.Process`."""
+
+    number: int
+    seam: ReplicaSeam
+    log: Path
+    child: Child
+
+    def kill(self) -> None:
+        """End it."""
+        self.child.kill()
+
+    def freeze(self) -> None:
+        """Stop it where it is."""
+        self.child.freeze()
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        self.child.thaw()
+
+    @property
+    def said(self) -> str:
+        """Its log."""
+        return self.log.read_text(errors="replace") if self.log.exists() else ""
+
+
+@dataclass
+class Pair:
+    """Both, as a lane sees them: something that lives, so that it starts no third one."""
+
+    lane: Lane
+    leader: Replica
+    standby: Replica
+    clock: WallClock
+    """That of the leader."""
+    alive: bool = True
+    let_go: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when what is under way may go on."""
+
+    def kill(self) -> None:
+        """End both."""
+        self.leader.kill()
+        self.standby.kill()
+
+    def command_line(self) -> bytes:
+        """Return what everybody on the machine can read of the one that leads in the end."""
+        return self.standby.child.command_line()
+
+    async def until(self, condition: Callable[[], bool], what: str) -> None:
+        """Look until a condition holds; nobody is started again."""
+        deadline = time.monotonic() + CAP_SECONDS
+        while not condition():
+            if time.monotonic() > deadline:
+                raise Stuck(f"{what} is not over after {CAP_SECONDS:.0f} s")
+            await asyncio.sleep(LOOK_SECONDS)
+
+
+@asynccontextmanager
+async def two_replicas(lane: Lane) -> AsyncIterator[Pair]:
+    """Start a leader and a standby, both of which have complete caches."""
+    single = lane.order
+    assert single is not None
+    document = yaml.safe_load(Path(single.config).read_text())
+    document["controller"]["lease"] = {"namespace": lane.platform, "name": NAME, **LEASE}
+    config = lane.folder / "replicas.yaml"
+    config.write_text(yaml.safe_dump(document))
+    await _forget_lease(lane.client, lane.platform)
+    started: list[Replica] = []
+
+    def child_of(port: int) -> int:
+        inode = inode_of(port)
+        found = (each.number for each in started if inode in sockets(each.child.pid))
+        return next(found, 0)
+
+    async with AsyncExitStack() as stack:
+        lane.wire.child_of = child_of
+
+        async def replica(variables: Mapping[str, str]) -> Replica:
+            lane.starts += 1
+            seam = await stack.enter_async_context(ReplicaSeam(lane, lane.starts))
+            folder = lane.folder / f"replica-{lane.starts}"
+            folder.mkdir()
+            log = folder / "log"
+            order = replace(
+                single,
+                config=str(config),
+                kubeconfig=str(seam.route(folder)),
+                log=str(log),
+                request_seconds=REQUEST_SECONDS,
+                variables={**single.variables, **variables},
+            )
+            made = Replica(lane.starts, seam, log, lane.zygote.spawn(order))
+            stack.callback(made.kill)
+            started.append(made)
+            return made
+
+        clock = WallClock(lane.folder / "clock")
+        leader = await replica(clock.variables)
+        await _until(lambda: leader.seam.leads, "the first election", leader)
+        standby = await replica({})
+        await _until(lambda: STARTED in standby.said, "the start of the standby", standby)
+        pair = Pair(lane, leader, standby, clock)
+        lane.child = cast(Child, pair)
+        try:
+            yield pair
+        finally:
+            lane.wire.child_of = None
+            pair.let_go.set()
+            lane.kill()
+
+
+async def _until(condition: Callable[[], bool], what: str, replica: Replica) -> None:
+    deadline = time.monotonic() + CAP_SECONDS
+    while not condition():
+        if time.monotonic() > deadline or not replica.child.alive:
+            raise Stuck(f"{what} does not come: {replica.said[-1000:]}")
+        await asyncio.sleep(LOOK_SECONDS)
+
+
+async def _forget_lease(client: Client, namespace: str) -> None:
+    """Remove the lease of earlier replicas, which nobody gave back."""
+    try:
+        await client.delete(LEASES, ObjectKey(namespace, NAME))
+    except NotFound:
+        return
+
+
+def _is_lease(path: str) -> bool:
+    return LEASES.plural in path.split("/")
+
+
+def inode_of(port: int) -> str:
+    """Return the socket on this machine that connects from a port of loopback."""
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        fields = line.split()
+        if fields[1].endswith(f":{port:04X}"):
+            return fields[9]
+    return ""
+
+
+def sockets(pid: int) -> set[str]:
+    """Return the sockets of a process; none if it has gone."""
+    links = []
+    with contextlib.suppress(FileNotFoundError):
+        for entry in os.scandir(f"/proc/{pid}/fd"):
+            with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+                links.append(os.readlink(entry.path))
+    return {link[8:-1] for link in links if link.startswith("socket:[")}
