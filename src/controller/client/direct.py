@@ -1,4 +1,4 @@
-"""Opens the connections of watches that are read in place."""
+"""Opens the connections of watches and lists that are read in place."""
 
 from __future__ import annotations
 
@@ -25,12 +25,14 @@ async def connect(
     server_name: str,
     within: float,
     silence: float,
+    whole: int = 0,
 ) -> LineStream:
     """Return a connection to the host of a URL, over TLS where there is a context.
 
     ``what`` names the request in errors. ``server_name`` is the name in the certificate where
     that is not the host; ``within`` are the seconds for connecting and the handshake, and
-    ``silence`` those after which the stream is given up.
+    ``silence`` those after which the stream is given up. ``whole`` is as in a
+    :class:`~.linestream.LineStream`.
 
     Errors: :class:`~.http_errors.NotConnected`: nothing was sent.
     """
@@ -38,8 +40,9 @@ async def connect(
 
     def protocol() -> LineStream:
         if context is None:
-            return LineStream(what, silence)
-        return TlsLineStream(what, silence, context, server_name or host.rstrip("."))
+            return LineStream(what, silence, whole=whole)
+        name = server_name or host.rstrip(".")
+        return TlsLineStream(what, silence, context, name, whole=whole)
 
     try:
         async with asyncio.timeout(within):
@@ -57,7 +60,7 @@ async def connect(
 
 
 def get_request(url: URL, headers: Headers) -> bytes:
-    """Return the bytes of a GET; the connection is used for nothing else.
+    """Return the bytes of a GET.
 
     Errors: ``ValueError`` for a header that would end the line.
     """

@@ -45,21 +45,25 @@ class LineBuffer:
     """
 
     def __init__(self, length: int, *, limit: int = LINE_LIMIT) -> None:
-        self._chunked = length == CHUNKED
         self._limit = limit
         self._data = bytearray(IDLE_SIZE)
         self._view = memoryview(self._data)
+        self._sizes: dict[bytes, int] = {}  # of the heads of chunks that were parsed: they recur
+        self.restart(length)
+
+    def restart(self, length: int) -> None:
+        """Forget what came and begin another body, in the same memory."""
+        self._chunked = length == CHUNKED
+        self._calm = 0  # reads since the last that was large, or left a long line
         self._start = 0  # of the incomplete line
         self._end = 0  # of what is known of it, which holds no newline
         self._raw = 0  # of the bytes that were not walked yet; between reads: of a chunk's head
         self._filled = 0  # where the next read goes
-        self._calm = 0  # reads since the last that was large, or left a long line
         self._left = sys.maxsize if length == UNTIL_CLOSED else max(length, 0)  # of this chunk
         self._trailers = False  # the last chunk came, what follows are header lines
         self._trailer_bytes = 0
         self.complete = length == 0
         """Whether the body came to the end that HTTP gives it."""
-        self._sizes: dict[bytes, int] = {}  # of the heads of chunks that were parsed: they recur
         if self._chunked:  # each head is parsed with the CRLF before it; the first has none
             self._view[:2] = b"\r\n"
             self._filled = 2
@@ -70,9 +74,20 @@ class LineBuffer:
         return self._end - self._start
 
     @property
+    def excess(self) -> bool:
+        """Whether bytes came behind the end of the body."""
+        return self.complete and self._raw < self._filled
+
+    @property
     def rest(self) -> bytes:
         """The incomplete line."""
         return bytes(self._view[self._start : self._end])
+
+    def take_rest(self) -> bytes:
+        """Return the incomplete line as if it were complete."""
+        rest = self.rest
+        self._start = self._end
+        return rest
 
     def space(self) -> memoryview:
         """Return where the next bytes go, at least ``LEAST_SPACE`` of it."""

@@ -1,4 +1,4 @@
-"""A connection of its own for one watch, read in place.
+"""A connection of its own for one watch, or for the pages of a list, read in place.
 
 The library's way from a socket to a line has a buffer, a parser and a queue for each; here the
 bytes are cut where they arrive (:mod:`.linebuffer`), and each read is handed on as one list. The
@@ -23,16 +23,21 @@ UNREAD_LIMIT: Final = 4 * BUFFER_SIZE
 class LineStream(asyncio.BufferedProtocol):
     """One GET on a connection of its own; ``what`` names it in errors.
 
+    With ``whole``, bytes that an answer may have, each answer is wanted whole, and the connection
+    can be used for one GET after the other.
+
     After ``silence`` seconds without a byte it fails with ``TimeoutError``. What goes wrong is
     raised by ``head`` and ``read``, after the lines that came before it: an ``OSError``, a
     :class:`~..errors.TransportError`, :class:`~.httphead.Unsupported`.
     """
 
-    def __init__(self, what: str, silence: float) -> None:
+    def __init__(self, what: str, silence: float, *, whole: int = 0) -> None:
         self._loop = asyncio.get_running_loop()
         self._what = what
         self._silence = silence
-        self._answer = Answer()
+        self._answer = Answer(whole)
+        self._kept = whole > 0
+        self._answered = False  # completely, and the connection waits for another request
         self._transport: asyncio.Transport | None = None
         self._lines: list[bytes] = []  # not yet taken by the reader
         self._unread = 0  # bytes of the reads that they came with
@@ -45,9 +50,21 @@ class LineStream(asyncio.BufferedProtocol):
     async def opened(self) -> None:
         """Wait until requests can be sent."""
 
+    @property
+    def reusable(self) -> bool:
+        """Whether another request can be sent: see :meth:`restart`."""
+        return self._answered and not self._finished
+
+    def restart(self, what: str) -> None:
+        """Get ready for another request, whose answer comes behind the one that was read."""
+        self._what, self._answered = what, False
+        self._answer.restart()
+
     def send(self, request: bytes) -> None:
         """Send the request; from here on silence counts."""
         self._write(request)
+        if self._timer is not None:
+            self._timer.cancel()
         self._heard = self._loop.time()
         self._timer = self._loop.call_later(self._silence, self._check_silence)
 
@@ -60,7 +77,7 @@ class LineStream(asyncio.BufferedProtocol):
     async def read(self) -> list[bytes]:
         """Wait for the next lines and return them all; an empty list is the end."""
         while not self._lines:
-            if self._finished and self._failure is None:
+            if self._answered or (self._finished and self._failure is None):
                 return []
             await self._wait()
         lines, self._lines, self._unread = self._lines, [], 0
@@ -70,9 +87,16 @@ class LineStream(asyncio.BufferedProtocol):
     async def read_body(self, limit: int) -> bytes:
         """Return the body of a short answer, its beginning where it has more than ``limit``."""
         body = bytearray()
-        while len(body) <= limit and (lines := await self.read()):
+        while True:
+            lines, self._lines, self._unread = self._lines, [], 0
             body += b"".join(line + b"\n" for line in lines)
-        return bytes((body + self._answer.rest)[:limit])
+            found = body + self._answer.rest
+            if self._answer.complete or len(found) > limit:
+                return bytes(found[:limit])
+            if self._finished and self._failure is None:
+                return bytes(found)
+            self._pace()
+            await self._wait()
 
     def close(self) -> None:
         """Close the connection; a reader that still waits gets a ``ConnectionError``."""
@@ -112,6 +136,9 @@ class LineStream(asyncio.BufferedProtocol):
     def _take(self, count: int) -> None:
         """Cut ``count`` bytes in the answer's space into lines, and hand them on."""
         self._heard = self._loop.time()
+        if self._answered:
+            self._finish(ConnectionResetError("the server sent what was not asked for"))
+            return
         try:
             lines = self._answer.fed(count)
         except Unsupported as error:
@@ -124,13 +151,18 @@ class LineStream(asyncio.BufferedProtocol):
             self._lines = self._lines + lines if self._lines else lines
         if self._lines:  # there is something to take: a line without its end is not waited for
             self._unread += count
-        if self._answer.complete:
+        if self._kept and self._answer.reusable:
+            self._answered = True
+        elif self._answer.complete:
             self._end()
         self._wake()
         self._pace()
 
     def _end(self) -> None:
         """The server ended the connection in an orderly way."""
+        if self._kept and self._answer.head is None:
+            self._finish(ConnectionResetError("it ended before an answer"))
+            return
         try:
             self._answer.end()
         except TransportError as error:

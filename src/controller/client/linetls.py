@@ -41,9 +41,15 @@ class TlsLineStream(LineStream):
     """One GET over TLS; the server is verified as the context and ``server_name`` say."""
 
     def __init__(
-        self, what: str, silence: float, context: ssl.SSLContext, server_name: str
+        self,
+        what: str,
+        silence: float,
+        context: ssl.SSLContext,
+        server_name: str,
+        *,
+        whole: int = 0,
     ) -> None:
-        super().__init__(what, silence)
+        super().__init__(what, silence, whole=whole)
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=server_name)
         self._records = memoryview(bytearray(IDLE_SIZE))

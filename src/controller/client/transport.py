@@ -2,12 +2,14 @@
 
 Requests go over aiohttp; those for Leases have connections of their own, because a hundred others
 that hang must not cost a leader its lease. So have watches, which are read without compression (it
-delays events) and are given up when they fall silent. They are read in place (:mod:`.direct`);
-what that reader cannot do, such as a proxy on the way, aiohttp does too, with our own framing.
+delays events) and are given up when they fall silent. They are read in place (:mod:`.direct`), and
+so are lists (:mod:`.pages`); what that reader cannot do, such as a proxy on the way, aiohttp does
+too, with our own framing.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import functools
 import logging
@@ -29,6 +31,7 @@ from .framing import LineFramer
 from .http_errors import FOREIGN, is_reset, is_untrusted, translate
 from .httphead import Unsupported
 from .linestream import LineStream
+from .pages import PageReader
 from .sessions import READ_SIZE, SessionPool
 from .status import api_error
 from .tlscontext import TlsContexts
@@ -71,7 +74,7 @@ class AiohttpTransport:
     there is a new token or client certificate by then, and where the server's certificate is not
     trusted if there is a new authority.
 
-    With ``in_place`` False the library reads the watches, too.
+    With ``in_place`` False the library reads watches and lists, too.
     """
 
     def __init__(
@@ -103,6 +106,8 @@ class AiohttpTransport:
             user_agent=user_agent,
         )
         self._streams: weakref.WeakSet[LineStream] = weakref.WeakSet()
+        self._pages = PageReader(limit=BODY_LIMIT, error_limit=ERROR_BODY_LIMIT)
+        self._pages_in_place = self._in_place
         self._closed = False
 
     @property
@@ -204,6 +209,13 @@ class AiohttpTransport:
             return await self._once(exchange, login)
 
     async def _once(self, exchange: _Exchange, login: _Login) -> Response:
+        if self._pages_in_place and exchange.is_list:
+            try:
+                async with asyncio.timeout(self._timeouts.request):
+                    return await self._page(exchange, login)
+            except Unsupported as reason:
+                logger.info("lists are read by the HTTP library from here on: %s", reason)
+                self._pages_in_place = False
         pool = self._leases if exchange.path.startswith(_LEASES) else self._requests
         async with pool.session(login.context) as session:
             response = await self._send(session, exchange, login, "gzip")
@@ -211,6 +223,14 @@ class AiohttpTransport:
             async with response:
                 body = await _body(response, str(exchange))
                 return Response(response.status, _headers(response), body)
+
+    async def _page(self, exchange: _Exchange, login: _Login) -> Response:
+        return await self._pages.get(
+            str(exchange),
+            self._get(exchange, login),
+            context=login.context,
+            connect=functools.partial(self._connect, exchange, login, whole=BODY_LIMIT),
+        )
 
     async def _send(
         self, session: aiohttp.ClientSession, exchange: _Exchange, login: _Login, encoding: str
@@ -242,18 +262,8 @@ class AiohttpTransport:
             return None
 
     async def _listen(self, exchange: _Exchange, login: _Login) -> LineStream:
-        url = self._url(exchange)
-        agent = ("user-agent", self._user_agent)
-        request = get_request(url, [agent, *login.headers(exchange, "identity")])
-        stream = await connect(
-            url,
-            str(exchange),
-            context=login.context,
-            server_name=self._config.tls.server_name,
-            within=self._timeouts.connect,
-            silence=self._timeouts.silence,
-        )
-        self._streams.add(stream)
+        request = self._get(exchange, login)
+        stream = await self._connect(exchange, login)
         try:
             stream.send(request)
             head = await stream.head()
@@ -264,6 +274,23 @@ class AiohttpTransport:
             stream.close()
             raise
         return stream
+
+    async def _connect(self, exchange: _Exchange, login: _Login, *, whole: int = 0) -> LineStream:
+        stream = await connect(
+            self._url(exchange),
+            str(exchange),
+            context=login.context,
+            server_name=self._config.tls.server_name,
+            within=self._timeouts.connect,
+            silence=self._timeouts.silence,
+            whole=whole,
+        )
+        self._streams.add(stream)
+        return stream
+
+    def _get(self, exchange: _Exchange, login: _Login) -> bytes:
+        agent = ("user-agent", self._user_agent)
+        return get_request(self._url(exchange), [agent, *login.headers(exchange, "identity")])
 
     async def _library_lines(self, exchange: _Exchange) -> AsyncGenerator[list[bytes]]:
         async with contextlib.AsyncExitStack() as stack:
@@ -296,6 +323,16 @@ class _Exchange:
     query: Query
     headers: Headers
     body: bytes | None = field(repr=False)
+
+    @property
+    def is_list(self) -> bool:
+        """Whether a list is asked for, as JSON: a single object is asked for without a query."""
+        if self.method != "GET" or not self.query:
+            return False
+        return any(
+            name == "accept" and value.startswith("application/json")
+            for name, value in self.headers
+        )
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
