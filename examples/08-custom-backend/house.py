@@ -35,8 +35,8 @@ async def main() -> None:
     """Run until told to stop."""
     client = Client(AiohttpTransport(await load_default()))
     config = Config.model_validate(CONFIG)
-    backends = await prepare_backends(config, client, factories={"house": House})
     manager = Manager(client, scope=log_scope)
+    backends = await prepare_backends(config, manager.client, factories={"house": House})
     install(manager, config, backends)
     with stop_on_signals() as stop:
         try:

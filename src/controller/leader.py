@@ -184,6 +184,7 @@ class LeaderElector:
         except LeaseLost:
             raise
         except Conflict as error:
+            self._trouble = "others write it all the time"
             logger.debug("somebody else wrote lease %s: %s", self.config.key, error)
         except (ControllerError, TimeoutError) as error:
             trouble = _text(error)

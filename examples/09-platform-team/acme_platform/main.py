@@ -44,8 +44,9 @@ async def run(kubeconfig: Path | None) -> None:
     connect = await (load_kubeconfig(kubeconfig) if kubeconfig else load_default())
     client = Client(AiohttpTransport(connect), field_manager="acme-platform")
     config = Config.model_validate(CONFIG)
-    backends = await prepare_backends(config, client)
     manager = Manager(client, name="acme-platform", scope=log_scope)
+    # its client and not the one above: with leader election it guards their writes, too
+    backends = await prepare_backends(config, manager.client)
     install(manager, config, backends, login=pretend_login)
     add_teams(manager)
     with stop_on_signals() as stop:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from tests.unit.controller.elections import KEY, Candidate, now, read
 
 from hybridpg.controller.client.api import Client
-from hybridpg.controller.testing import FakeCluster
+from hybridpg.controller.errors import Conflict
+from hybridpg.controller.testing import FakeCluster, eventually
 from hybridpg.controller.types import LEASES
 
 pytestmark = pytest.mark.virtual_time
@@ -53,3 +55,19 @@ async def test_one_that_never_saw_a_deleted_lease_works_beside_its_holder_for_so
     assert (await read(cluster))["holderIdentity"] == "third"
     await one.die()
     await third.die()
+
+
+async def test_a_leader_whose_lease_others_write_all_the_time_says_that(cluster):
+    one = Candidate(cluster, "one").start()
+    await one.leads()
+
+    async def disturb(method: str, *arguments: Any, **options: Any) -> Any:
+        if method == "PUT":
+            raise Conflict(409, "Conflict", "the object has been modified")
+        return await request(method, *arguments, **options)
+
+    request, one.line.request = one.line.request, disturb  # type: ignore[assignment,method-assign]
+    await eventually(lambda: one.lost is not None, seconds=60)
+    assert one.lost is not None
+    assert "others write it all the time" in str(one.lost[1])
+    await one.die()
