@@ -72,6 +72,9 @@ class WorkQueue(Generic[K]):
         self._again: dict[K, Mark] = {}
         # workers that wait; a woken one has been removed
         self._getters: deque[asyncio.Future[None]] = deque()
+        # a worker was woken and has not run since: it wakes the next one if there is more to do. To
+        # wake one for each key would wake all of them where the first can do all
+        self._woken = False
         # those who wait in shutdown_with_drain; only while shut down
         self._drainers: list[asyncio.Future[None]] = []
         self._closed = False
@@ -114,7 +117,7 @@ class WorkQueue(Generic[K]):
         elif priority == self._quick:  # the hottest lines there are: no call that can be saved
             self._marks[key] = self._added
             self._front.append(key)
-            if self._getters:
+            if self._getters and not self._woken:
                 self._wake()
         elif not self._closed:
             self._add_first(key, priority)
@@ -128,7 +131,10 @@ class WorkQueue(Generic[K]):
             if self._closed:
                 raise QueueClosed("the work queue was shut down")
             await self._wait()
-        return self.get_nowait()
+        key = self.get_nowait()
+        if self._getters and not self._woken and (self._left or self._lines.front):
+            self._wake()
+        return key
 
     def get_nowait(self) -> K:
         """Return the next key if there is one; whoever gets it must call ``done`` with it.
@@ -243,7 +249,7 @@ class WorkQueue(Generic[K]):
         self._marks[key] = mark
         self._lines.push(key, mark.priority)
         self._look()
-        if self._getters:
+        if self._getters and not self._woken:
             self._wake()
 
     def _look(self) -> None:
@@ -263,7 +269,7 @@ class WorkQueue(Generic[K]):
         self._front.append(key)
         if self._now is not None:
             self._quick, self._added = priority, mark
-        if self._getters:
+        if self._getters and not self._woken:
             self._wake()
 
     def _pop(self) -> K:
@@ -327,10 +333,13 @@ class WorkQueue(Generic[K]):
         self._getters.append(getter)
         try:
             await getter
+            self._woken = False
         except asyncio.CancelledError:
-            if not getter.cancelled() and len(self._lines):
+            if getter.done() and not getter.cancelled():
                 # woken and cancelled at once: the key is for another worker
-                self._wake()
+                self._woken = False
+                if len(self._lines):
+                    self._wake()
             elif getter in self._getters:
                 self._getters.remove(getter)
             raise
@@ -346,6 +355,7 @@ class WorkQueue(Generic[K]):
             getter = self._getters.popleft()
             if not getter.done():  # it is done if its worker was cancelled a moment ago
                 getter.set_result(None)
+                self._woken = True
                 return
 
     def _release_drainers(self) -> None:
