@@ -173,6 +173,8 @@ class Cluster:
 def complaints(output: str, settings: Mapping[str, str]) -> dict[str, str]:
     """Return which settings a program complained of, each with its own sentence and hint."""
     reasons: dict[str, str] = {}
+    # the program writes names as it knows them (TimeZone), however they are set
+    known = {each.lower(): each for each in settings}
     name = ""
     for severity, text in _LINE.findall(output):
         if severity in ("HINT", "DETAIL"):
@@ -180,7 +182,7 @@ def complaints(output: str, settings: Mapping[str, str]) -> dict[str, str]:
                 reasons[name] += f"; {text}"
             continue
         match = _OFFENDER.search(text)
-        name = match[1] if match and match[1] in settings else ""
+        name = known.get(match[1].lower(), "") if match else ""
         if name:
             reasons[name] = _PLACE.sub("", text)
     return {name: reason[:TEXT_LIMIT] for name, reason in reasons.items()}

@@ -59,3 +59,11 @@ def test_a_listener_on_all_addresses_takes_the_port_too() -> None:
         stranger.bind(("0.0.0.0", 0))
         stranger.listen()
         assert not port_is_free("127.0.0.1", stranger.getsockname()[1])
+
+
+def test_a_setting_is_known_by_its_name_in_any_case():
+    """M12: a program complains of TimeZone, whoever set timezone."""
+    output = (
+        '2026-11-21 08:25:52 UTC [19954] LOG:  invalid value for parameter "TimeZone": "${x}"\n'
+    )
+    assert list(complaints(output, {"timezone": "${x}", "other": "1"})) == ["timezone"]
