@@ -53,7 +53,10 @@ class Manager:
 
     The client is closed at the end unless ``close_client`` is false. ``scope`` is entered around
     every run of every controller's reconcile function. With ``tracing``, each run and each request
-    has a span.
+    has a span. At the end runs in progress get ``grace`` seconds to finish: none with 0, as many as
+    they take with ``math.inf``.
+
+    Errors: ``ValueError`` for a grace that is no time.
     """
 
     def __init__(
@@ -72,6 +75,8 @@ class Manager:
         scope: Scope | None = None,
         close_client: bool = True,
     ) -> None:
+        if not grace >= 0:
+            raise ValueError(f"manager {name}: a grace of {grace} s, give it 0 or more, or inf")
         self.name = name
         self._now = now
         self._scope = scope

@@ -66,7 +66,7 @@ async def test_a_leader_whose_lease_others_write_all_the_time_says_that(cluster)
             raise Conflict(409, "Conflict", "the object has been modified")
         return await request(method, *arguments, **options)
 
-    request, one.line.request = one.line.request, disturb  # type: ignore[assignment,method-assign]
+    request, one.line.request = one.line.request, disturb  # type: ignore[method-assign]
     await eventually(lambda: one.lost is not None, seconds=60)
     assert one.lost is not None
     assert "others write it all the time" in str(one.lost[1])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import chain, repeat
@@ -320,6 +321,31 @@ async def test_a_reconcile_that_outlasts_the_grace_is_cancelled_and_named():
     with pytest.raises(ManagerError, match="controller widgets did not stop within 30 s"):
         await run_for(manager, 10)
     assert cancelled == [40]
+
+
+@pytest.mark.parametrize("grace", [-1, math.nan])
+def test_a_grace_that_is_no_time_is_refused(grace):
+    with pytest.raises(ValueError, match="give it 0 or more, or inf"):
+        Manager(Client(ScriptedTransport()), grace=grace)
+
+
+@pytest.mark.parametrize(("grace", "done"), [(0, False), (math.inf, True)])
+async def test_the_grace_may_be_none_or_without_end(grace, done):
+    ended: list[float] = []
+
+    async def reconcile(request: Request) -> None:
+        await asyncio.sleep(100_000)
+        ended.append(now())
+
+    manager = Manager(Client(ScriptedTransport([page(obj("a"))])), grace=grace)
+    controller = manager.controller("widgets", reconcile)
+    controller.watch(manager.informer(WIDGETS), handler=enqueue_self())
+    if done:
+        await run_for(manager, 10)
+    else:
+        with pytest.raises(ManagerError, match="did not stop within 0 s"):
+            await run_for(manager, 10)
+    assert ended == ([100_000] if done else [])
 
 
 async def test_cancelling_the_manager_stops_without_grace():
