@@ -202,11 +202,12 @@ class Controller:
                 left, now = SLICE_RUNS, time()
                 until = now + SLICE_SECONDS
             begun = now
-            attempt = self._limiter.failures(key) if key in failing else 0
+            failed = key in failing
+            attempt = self._limiter.failures(key) if failed else 0
             request = Request(key, next(ids), attempt, queue.taken.priority)
             try:
                 result = await run(request)
-                if result is None and not attempt:
+                if result is None and not failed:
                     stats.successes += 1
                 elif result is not _SETTLED:
                     self._succeeded(request, result)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, nullcontext
+from typing import Any
 
 import pytest
 from tests.unit.controller.scripted import (
@@ -30,7 +31,7 @@ from hybridpg.controller.informer import Informer
 from hybridpg.controller.loop import Controller
 from hybridpg.controller.predicates import generation_changed
 from hybridpg.controller.ratelimit import ExponentialLimiter
-from hybridpg.controller.reconcile import Request, Result
+from hybridpg.controller.reconcile import Reconcile, Request, Result
 from hybridpg.controller.types import ObjectKey
 from hybridpg.controller.workqueue import LOW, NORMAL
 
@@ -80,9 +81,21 @@ async def running(*parts: Controller | Informer) -> AsyncIterator[None]:
         await asyncio.wait(tasks)
 
 
-def make(reconcile: Script, **options) -> Controller:
+@pytest.fixture(autouse=True, params=[None, nullcontext], ids=["plain", "scoped"])
+def scope_of_all(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Runs without a scope take a shorter way, on which nothing may be different."""
+    OPTIONS["scope"] = request.param
+    yield
+    OPTIONS.clear()
+
+
+OPTIONS: dict[str, Any] = {}
+"""What all controllers of a test are made with."""
+
+
+def make(reconcile: Reconcile, **options: Any) -> Controller:
     options.setdefault("limiter", ExponentialLimiter(base=1, cap=100))
-    return Controller("test", reconcile, **options)
+    return Controller("test", reconcile, **OPTIONS | options)
 
 
 async def test_a_key_is_reconciled_once_and_then_left_alone():
@@ -237,7 +250,7 @@ async def test_a_task_group_that_fails_within_a_reconcile_is_a_failure_like_any_
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(fail())
 
-    controller = Controller("test", reconcile, limiter=ExponentialLimiter(base=1, cap=100))
+    controller = make(reconcile, limiter=ExponentialLimiter(base=1, cap=100))
     async with running(controller):
         controller.enqueue(A)
         await asyncio.sleep(100)
@@ -254,7 +267,7 @@ async def test_a_worker_whose_cancellation_was_swallowed_takes_no_further_key():
         except asyncio.CancelledError:
             controller.enqueue(B)
 
-    controller = Controller("test", reconcile)
+    controller = make(reconcile)
     async with running(controller):
         controller.enqueue(A)
         await asyncio.sleep(10)
@@ -286,7 +299,7 @@ async def test_reconciles_that_wait_for_nothing_leave_room_for_others():
         assert runs < 10_000, "nobody else gets a turn"
         return Result(requeue_after=0)
 
-    controller = Controller("test", reconcile, workers=2)
+    controller = make(reconcile, workers=2)
     async with running(controller):
         controller.enqueue(A)
         controller.enqueue(B)
@@ -503,7 +516,7 @@ async def test_a_failure_during_the_stop_is_not_retried():
         await asyncio.sleep(5)
         raise RuntimeError("too late")
 
-    controller = Controller("test", failing)
+    controller = make(failing)
     task = asyncio.create_task(controller.run())
     controller.enqueue(A)
     await asyncio.sleep(1)
@@ -605,7 +618,7 @@ async def test_keys_that_fail_again_and_again_do_not_delay_the_others():
             raise RuntimeError("always")
         waits.append(now() - float(request.key.name))
 
-    controller = Controller("test", reconcile, workers=2)
+    controller = make(reconcile, workers=2)
     async with running(controller):
         for number in range(50):
             controller.enqueue(ObjectKey("ns", f"poison{number}"))
@@ -645,10 +658,67 @@ async def test_a_run_that_holds_the_loop_is_measured_in_the_queue_as_well():
     async def reconcile(request: Request) -> None:
         loop._idle.now += 2  # type: ignore[attr-defined]  # what work on the CPU takes
 
-    controller = Controller("test", reconcile)
+    controller = make(reconcile)
     async with running(controller):
         controller.enqueue(A)
         controller.enqueue(B)
         await asyncio.sleep(10)
     assert controller.queue.work_duration.sum == 4
     assert controller.stats.durations.sum == 4
+
+
+class Counting:
+    """A limiter for all keys together: it knows of no key how often it failed."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+
+    def when(self, item: ObjectKey) -> float:
+        self.calls.append(f"when {item.name}")
+        return 1.0
+
+    def forget(self, item: ObjectKey) -> None:
+        self.calls.append(f"forget {item.name}")
+
+    def failures(self, item: ObjectKey) -> int:
+        self.calls.append(f"failures {item.name}")
+        return 0
+
+
+async def test_a_limiter_is_asked_about_keys_that_have_failed_only():
+    limiter = Counting()
+    controller = make(Script(None, OSError("x"), OSError("y"), None), limiter=limiter)
+    async with running(controller):
+        for key in (A, B):
+            controller.enqueue(key)
+            await asyncio.sleep(10)
+        controller.enqueue(B)
+        await asyncio.sleep(10)
+    once = ["when b", "failures b"]
+    assert limiter.calls == [*once, *once, "forget b"]
+
+
+async def test_a_run_that_waited_is_measured_in_its_own_bucket_and_one_that_did_not_in_the_first():
+    controller = make(Script(None, 0.07, None, 100.0))
+    async with running(controller):
+        for _ in range(4):
+            controller.enqueue(A)
+            await asyncio.sleep(200)
+    durations = controller.stats.durations
+    counted = dict(zip(durations.bounds, durations.counts, strict=False))
+    assert {bound: count for bound, count in counted.items() if count} == {0.005: 2, 0.1: 1}
+    assert durations.counts[-1] == 1
+    assert durations.sum == pytest.approx(100.07)
+
+
+async def test_a_run_of_a_key_that_has_waited_counts_from_its_own_beginning():
+    """A worker looks at the clock once for the end of one run and the beginning of the next."""
+    controller = make(Script(2.0, 3.0, None))
+    async with running(controller):
+        for key in (A, B):
+            controller.enqueue(key)
+        await asyncio.sleep(50)
+        controller.enqueue(C)
+        await asyncio.sleep(50)
+    assert controller.stats.durations.sum == 5
+    assert controller.queue.processing == 0
