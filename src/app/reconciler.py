@@ -57,6 +57,8 @@ class ObjectReconciler(ABC):
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime
         self._busy_since: dict[ObjectKey, float] = {}
+        # versions that we wrote and the cache does not show yet
+        self._written: dict[ObjectKey, Subject] = {}
 
     @property
     @abstractmethod
@@ -84,8 +86,11 @@ class ObjectReconciler(ABC):
         cached = self.store.get(request.key)
         if cached is None:
             self.forget(request.key)
+            self._written.pop(request.key, None)
             return Result()
         subject = Subject.of(self.resource, cached)
+        if self._is_behind(subject):
+            return Result(requeue_after=STALE_RETRY_SECONDS)
         if request.priority > LOW and _nobody_uses(subject):
             # a thousand new objects must not delay an edit of one that somebody works with
             return Result(requeue_after=STEP_BACK_SECONDS, priority=LOW)
@@ -95,6 +100,22 @@ class ObjectReconciler(ABC):
         except Conflict:
             _log.debug("the object changed meanwhile, looking again", **_keys(draft.subject))
             return Result(requeue_after=STALE_RETRY_SECONDS)
+        finally:
+            if draft.subject.resource_version != subject.resource_version:
+                self._written[request.key] = draft.subject
+
+    def _is_behind(self, cached: Subject) -> bool:
+        """Return whether the cache does not show our own last write yet.
+
+        What would be decided on it was decided already, and every write refused as stale.
+        """
+        written = self._written.get(cached.key)
+        if written is None:
+            return False
+        if written.uid == cached.uid and cached.is_older_than(written):
+            return True
+        del self._written[cached.key]
+        return False
 
     async def _guarded(self, draft: StatusDraft) -> Result:
         subject = draft.subject
@@ -161,7 +182,7 @@ class ObjectReconciler(ABC):
             return Result()  # other finalizers hold it; ours is done
         draft = StatusDraft(live, self.runtime.clock)
         draft.drop(Condition.PAUSED)
-        draft.progressing(Reason.DELETING, _deletion_message(self.policy(live)))
+        draft.progressing(Reason.DELETING, _deletion_message(draft, self.policy(live)))
         return await self._attempt(draft, self._delete_step)
 
     async def _delete_step(self, draft: StatusDraft) -> Result:
@@ -189,9 +210,12 @@ class ObjectReconciler(ABC):
 
     async def finalizer_added(self, draft: StatusDraft) -> bool:
         """Add our finalizer; True means that nothing else is done in this pass."""
-        return await finalizer.ensure(
+        added = await finalizer.ensure(
             self.runtime.client, self.resource, draft.subject.obj, FINALIZER
         )
+        if added:
+            draft.abandon()  # it would be refused: the object is a newer one now
+        return added
 
     def failed(self, subject: Subject) -> None:  # noqa: B027  # most kinds have nobody to tell
         """Tell whom it concerns that a pass ended in an error."""
@@ -229,11 +253,12 @@ def _show(draft: StatusDraft, failure: Failure) -> None:
     draft.failed(failure.reason, message, stalled=failure.stalled)
 
 
-def _deletion_message(policy: Policy) -> str:
+def _deletion_message(draft: StatusDraft, policy: Policy) -> str:
+    name = str(draft.get("externalName") or "nothing")
     return {
-        Policy.DELETE: "deletion policy Delete: the data is deleted",
-        Policy.RETAIN: "deletion policy Retain: the data stays",
-        Policy.SNAPSHOT: "deletion policy Snapshot: a snapshot of the data stays",
+        Policy.DELETE: f"deletion policy Delete: {name} is deleted with its data",
+        Policy.RETAIN: f"deletion policy Retain: {name} stays with its data",
+        Policy.SNAPSHOT: f"deletion policy Snapshot: of {name} a snapshot stays",
     }[policy]
 
 

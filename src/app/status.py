@@ -52,6 +52,7 @@ class StatusDraft:
         self._status: JsonObject = copy.deepcopy(subject.status)
         self._before = self._transition_keys()
         self._notes: list[_Note] = []
+        self._abandoned = False
 
     def get(self, field: str) -> Any:
         """Return a field as it stands in the draft."""
@@ -118,12 +119,18 @@ class StatusDraft:
         """Keep an event that is recorded once the status is written."""
         self._notes.append(_Note("Warning" if warning else "Normal", reason, message))
 
+    def abandon(self) -> None:
+        """Write nothing: the pass has changed the object itself, and comes again with it."""
+        self._abandoned = True
+
     async def write(self, client: Client) -> Subject:
         """Write what changed and return the object as it is now.
 
         Raises:
             Conflict: the object changed since it was read; nothing was written.
         """
+        if self._abandoned:
+            return self.subject
         self._status["observedGeneration"] = self.subject.generation
         self._set_deployment()
         resource = self.subject.resource

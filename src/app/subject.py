@@ -56,6 +56,12 @@ class Subject:
         """The version that was read."""
         return str(self._metadata["resourceVersion"])
 
+    def is_older_than(self, other: Subject) -> bool:
+        """Return whether this is an earlier version of the same object, where that can be told."""
+        mine, theirs = self.resource_version, other.resource_version
+        # those of an API server are numbers that grow; of others nothing is known
+        return mine.isdecimal() and theirs.isdecimal() and int(mine) < int(theirs)
+
     @property
     def generation(self) -> int:
         """Counts the changes of the spec."""

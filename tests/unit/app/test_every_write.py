@@ -19,7 +19,7 @@ from .world import World
 
 pytestmark = pytest.mark.virtual_time
 
-CREATION, RESET, DELETION = 13, 6, 3
+CREATION, RESET, DELETION = 11, 6, 3
 """How many writes of ours each course takes; a test holds the numbers right."""
 
 

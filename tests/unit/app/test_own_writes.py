@@ -1,0 +1,102 @@
+"""The cache shows our own writes late: nothing is decided twice on what it still shows."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import pytest
+
+from hybridpg.app.database import DatabaseReconciler
+from hybridpg.app.kinds import DATABASES
+from hybridpg.app.reconciler import STALE_RETRY_SECONDS
+from hybridpg.controller import KubeObject, MergePatch, ObjectKey, ReadStore, Request, Result
+from hybridpg.controller.decode import decode_object
+
+from .world import NAMESPACE, World, both_ready
+
+pytestmark = pytest.mark.virtual_time
+KEY = ObjectKey(NAMESPACE, "app")
+
+
+@dataclass
+class Lagging:
+    """A cache that shows one object as it was, until told to show it as it is."""
+
+    newest: ReadStore
+    shown: KubeObject | None
+    synced: bool = True
+
+    def get(self, key: ObjectKey) -> KubeObject | None:
+        """Return the object as it was."""
+        return self.shown if self.shown is not None else self.newest.get(key)
+
+    def list(self, namespace: str = "") -> Sequence[KubeObject]:
+        """Return what the other cache returns."""
+        return self.newest.list(namespace)
+
+    def by_index(self, index: str, value: str) -> Sequence[KubeObject]:
+        """Return what the other cache returns."""
+        return self.newest.by_index(index, value)
+
+
+async def lagging(world: World) -> tuple[DatabaseReconciler, Lagging]:
+    """Return a reconciler that has just written status, and its cache that does not show it."""
+    assert world.runtime is not None
+    await world.client.patch(
+        DATABASES, KEY, MergePatch({"status": {"conditions": None}}), subresource="status"
+    )
+    await asyncio.sleep(1)
+    shown = world.runtime.databases.get(KEY)
+    assert shown is not None
+    assert "conditions" not in shown.decode()["status"]
+    cache = Lagging(world.runtime.databases, shown)
+    reconciler = DatabaseReconciler(replace(world.runtime, databases=cache))
+    await reconciler(Request(KEY))
+    assert await world.condition(DATABASES, "app")
+    world.cluster.requests.clear()
+    return reconciler, cache
+
+
+async def test_a_pass_on_what_was_before_our_own_write_is_put_off_without_a_request():
+    """It would decide the same again, and its write would be refused as stale."""
+    async with both_ready() as world:
+        reconciler, _ = await lagging(world)
+        assert await reconciler(Request(KEY)) == Result(requeue_after=STALE_RETRY_SECONDS)
+        assert world.cluster.requests == []
+
+
+async def test_once_the_cache_shows_the_write_passes_go_on_and_write_nothing():
+    async with both_ready() as world:
+        reconciler, cache = await lagging(world)
+        await asyncio.sleep(1)
+        cache.shown = None
+        again = await reconciler(Request(KEY))
+        assert again.requeue_after is not None
+        assert again.requeue_after > STALE_RETRY_SECONDS
+        assert world.writes() == 0
+
+
+async def test_a_new_object_of_the_name_is_not_taken_for_an_old_version():
+    """Invariant 8: only the versions of one object can be compared."""
+    async with both_ready() as world:
+        reconciler, cache = await lagging(world)
+        assert cache.shown is not None
+        obj = cache.shown.decode()
+        obj["metadata"] |= {"uid": "another", "resourceVersion": "1"}
+        cache.shown = decode_object(json.dumps(obj).encode())
+        await reconciler(Request(KEY))
+        assert world.cluster.requests
+
+
+async def test_nothing_is_written_about_an_object_that_just_got_its_finalizer():
+    """It is a newer object then: the write would be refused, and it comes again by itself."""
+    async with both_ready() as world:
+        assert world.runtime is not None
+        await world.database("late", "nobody")
+        await asyncio.sleep(5)
+        statuses = [r for r in world.cluster.requests if r.path.endswith("late/status")]
+        finalizers = [r for r in world.cluster.requests if r.path.endswith("/late") and r.writes]
+        assert (len(finalizers), len(statuses)) == (1, 1)
