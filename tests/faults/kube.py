@@ -60,6 +60,8 @@ from hybridpg.controller.client import Config
 
 LETTER = "K"
 EVENT = "EVENT"
+SEEN = "seen"
+"""Where a request keeps its entry of the trace."""
 LATE_SECONDS = 0.6
 """Later than the controller's own next write, which takes a few milliseconds."""
 UNSEEN_SECONDS = 0.3
@@ -133,13 +135,13 @@ class KubeSeam(Proxy):
         super().__init__(upstream, aliases=aliases)
         self.trace = trace
         self._names = dict(aliases)
-        self._answers: list[tuple[Seen, Recorded]] = []
+        self.waited_for = 0
+        """How many requests, without watches, have no answer yet."""
         self._strikes: dict[Call, tuple[StreamFault | _Unseen, Strike]] = {}
 
     def begin(self) -> None:
         """Count anew, with the trace."""
         self.forget()
-        self._answers.clear()
         self.clear()
 
     def faults(self, seen: Seen) -> Sequence[Fault]:
@@ -178,11 +180,6 @@ class KubeSeam(Proxy):
         super().clear()
         self._strikes.clear()
 
-    def settle_answers(self) -> None:
-        """Enter into the trace how each call was answered."""
-        for seen, recorded in self._answers:
-            seen.answer = str(recorded.status or "")
-
     async def note(self, request: web.Request) -> Recorded:
         """Tell the trace, too."""
         recorded = await super().note(request)
@@ -194,8 +191,18 @@ class KubeSeam(Proxy):
         )
         if call.writes:
             seen.detail = _outline(await request.read())
-        self._answers.append((seen, recorded))
+        request[SEEN] = seen
         return recorded
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        waits = request.query.get("watch") is None
+        self.waited_for += waits
+        try:
+            answer = await super()._handle(request)
+            request[SEEN].answer = str(answer.status)
+        finally:
+            self.waited_for -= waits
+        return answer
 
     async def _named(self, recorded: Recorded, request: web.Request) -> str:
         """Return the target of a creation: that of what is created."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -56,6 +57,8 @@ class Lane:
     pg: PgServer
     zygote: Zygote
     mutant: str = ""
+    token: str = field(default_factory=lambda: secrets.token_hex(4))
+    """Tells two runs on one API server apart."""
     trace: Trace = field(default_factory=Trace)
     setting: str = ""
     """What the world is now; empty: to be cleared."""
@@ -102,12 +105,12 @@ class Lane:
     @property
     def namespace(self) -> str:
         """Where the tenant's objects are."""
-        return f"faults-{self.number:02}"
+        return f"faults-{self.number}-{self.token}"
 
     @property
     def platform(self) -> str:
         """Where the administrator's Secret is."""
-        return f"platform-{self.number:02}"
+        return f"platform-{self.number}-{self.token}"
 
     @property
     def names(self) -> dict[str, str]:
@@ -115,8 +118,8 @@ class Lane:
         return {
             self.namespace: "tenant",
             self.platform: "platform",
-            str(self.port): "<port>",
-            "\\n".join(self.pg.ca.split("\n")): "<authority>",
+            str(self.port): "5432",
+            self.pg.ca.strip().replace("\n", "\\n"): "<authority>",
         }
 
     @property
@@ -206,9 +209,13 @@ class Lane:
 
     async def settled(self, workload: Workload) -> None:
         """Wait until a workload is over and nobody has anything to say any more."""
-        await self.until(
-            lambda: workload.over(self) and self.trace.quiet_for() > QUIET_SECONDS, workload.name
-        )
+        await self.until(lambda: workload.over(self) and self.quiet(), workload.name)
+
+    def quiet(self) -> bool:
+        """Return whether the controller has nothing to do and waits for no answer."""
+        if self.child is None or self.child.running or self.kube.waited_for:
+            self.trace.stir()
+        return self.trace.quiet_for() > QUIET_SECONDS
 
     async def set_up(self, workload: Workload) -> None:
         """Bring the world into the setting of a workload, with a controller at work."""
@@ -220,9 +227,7 @@ class Lane:
         if workload.setting == PAIR and self.setting != wanted:
             self.supervise()
             await make_pair(self, workload)
-            await self.until(
-                lambda: pair_is_ready(self) and self.trace.quiet_for() > QUIET_SECONDS, "setting"
-            )
+            await self.until(lambda: pair_is_ready(self) and self.quiet(), "setting")
             self.pg.run(SENTINEL, DATABASE)
         else:
             self.supervise()

@@ -142,13 +142,14 @@ def locked_out(
     """
     if not versions:
         return []
+    by_name = [[v for v in versions if v.name == name] for name in {v.name for v in versions}]
     found = []
     for sample in samples:
         verifier = sample.verifiers.get(role)
         if not verifier:
             continue
         for moment in {sample.began, sample.ended}:
-            near = _around(versions, moment)
+            near = [version for each in by_name for version in _around(each, moment)]
             if excused and any(version.values is None for version in near):
                 continue
             if not any(accepts(verifier, p) for version in near for p in version.passwords()):

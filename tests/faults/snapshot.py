@@ -49,10 +49,10 @@ def _shown(plural: str, obj: JsonObject) -> dict[str, Any]:
 
 
 def _masked(document: dict[str, Any], names: Mapping[str, str]) -> Any:
-    text = json.dumps(document, sort_keys=True)
+    text = _UUID.sub("<uid>", json.dumps(document, sort_keys=True))
     for name, alias in names.items():
         text = text.replace(name, alias)
-    return json.loads(_TIME.sub("<time>", _UUID.sub("<uid>", text)))
+    return json.loads(_TIME.sub("<time>", text))
 
 
 _DATABASES = """

@@ -91,6 +91,11 @@ class View:
         """Return every password that was published since the beginning."""
         return list(dict.fromkeys(p for version in self.history for p in version.passwords()))
 
+    def published_by(self, name: str) -> list[str]:
+        """Return every password that one Secret published since the beginning."""
+        versions = (version for version in self.history if version.name == name)
+        return list(dict.fromkeys(p for version in versions for p in version.passwords()))
+
     async def create(self, kind: Resource, obj: JsonObject) -> None:
         """Create an object, as a user does."""
         made = await self.client.create(kind, obj, namespace=self.namespace)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 SERVER, DATABASE = "pg", "app"
 SERVER_LOGIN, DATABASE_LOGIN = "pg-login", "app-login"
+OTHER_LOGIN = "other-login"
 NOTHING, PAIR = "nothing", "pair"
 SWEEP_SECONDS = 0.2
 RESET = {"metadata": {"labels": {"operator/action": "reset-password"}}}
@@ -42,8 +43,10 @@ class Workload:
     """Whether Secrets are looked at all the time: what is done by the clock has no number."""
     loses_secret: bool = False
     """Whether the user takes the Secret away: until it is back nothing is published."""
-    passwords: dict[str, int] = field(default_factory=dict)
-    """How many passwords each Secret publishes in all; 1 where it is not named."""
+    passwords: int = 1
+    """How many different ones the role of the database has, from the setting to the end."""
+    logins: tuple[str, ...] = (DATABASE_LOGIN,)
+    """The Secrets that publish the login of the database."""
 
 
 def _manifest(kind: Resource, name: str, spec: dict[str, Any]) -> JsonObject:
@@ -106,13 +109,13 @@ async def _update_server(lane: Lane) -> None:
 
 
 async def _rename_secret(lane: Lane) -> None:
-    await lane.view.patch(DATABASES, DATABASE, {"spec": {"credentialsSecret": "other-login"}})
+    await lane.view.patch(DATABASES, DATABASE, {"spec": {"credentialsSecret": OTHER_LOGIN}})
 
 
 def _renamed(lane: Lane) -> bool:
     found = [lane.view.get(SERVERS, SERVER), lane.view.get(DATABASES, DATABASE)]
     ready = all(obj is not None and is_settled(obj) for obj in found)
-    other = lane.view.get(SECRETS, "other-login")
+    other = lane.view.get(SECRETS, OTHER_LOGIN)
     return ready and other is not None and lane.view.get(SECRETS, DATABASE_LOGIN) is None
 
 
@@ -184,9 +187,11 @@ WORKLOADS = {
             _reset,
             pair_is_ready,
             PAIR,
-            passwords={DATABASE_LOGIN: 2},
+            passwords=2,
         ),
-        Workload("secret-renamed", PAIR, _rename_secret, _renamed),
+        Workload(
+            "secret-renamed", PAIR, _rename_secret, _renamed, logins=(DATABASE_LOGIN, OTHER_LOGIN)
+        ),
         Workload("database-delete", PAIR, _delete_database, _database_gone),
         Workload("database-retain", PAIR, _delete_database, _database_retained, policy="Retain"),
         Workload("both-delete", PAIR, _delete_both, nothing_is_left, NOTHING),
@@ -196,7 +201,7 @@ WORKLOADS = {
             _make_again,
             pair_is_ready,
             PAIR,
-            passwords={DATABASE_LOGIN: 2},
+            passwords=2,
         ),
         Workload("database-adopt", PAIR, _adopt, pair_is_ready, policy="Retain"),
         Workload(
@@ -207,7 +212,7 @@ WORKLOADS = {
             PAIR,
             sweeps=True,
             loses_secret=True,
-            passwords={DATABASE_LOGIN: 2},
+            passwords=2,
         ),
         Workload(
             "secret-edited",
@@ -217,7 +222,7 @@ WORKLOADS = {
             PAIR,
             sweeps=True,
             loses_secret=True,
-            passwords={DATABASE_LOGIN: 3},
+            passwords=3,
         ),
     )
 }

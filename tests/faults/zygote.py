@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import gc
+import importlib
 import json
 import os
 import random
@@ -23,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
+from tests.faults import clock
 from tests.faults.mutants import plant
 
 from hybridpg.app.cli import logs
@@ -120,6 +122,15 @@ class Child:
         self.kill()
         return went
 
+    @property
+    def running(self) -> bool:
+        """Whether a thread of it wants the processor: one that got none yet is not quiet."""
+        try:
+            tasks = [*Path(f"/proc/{self.pid}/task").iterdir()]
+            return any(_state_of(task / "stat") == "R" for task in tasks)
+        except OSError:
+            return False
+
     def command_line(self) -> bytes:
         """Return what everybody on the machine can read of it."""
         return Path(f"/proc/{self.pid}/cmdline").read_bytes() if self.alive else b""
@@ -140,9 +151,13 @@ def _readable(descriptor: int, milliseconds: int) -> bool:
 
 def _state(pid: int) -> str:
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        return _state_of(Path(f"/proc/{pid}/stat"))
     except OSError:
         return "X"
+
+
+def _state_of(stat: Path) -> str:
+    return stat.read_text().rpartition(")")[2].split()[0]
 
 
 def _line(source: socket.socket) -> bytes:
@@ -165,6 +180,7 @@ def die_with_parent(parent: int) -> None:
 def _serve(orders: socket.socket, parent: int) -> None:
     die_with_parent(parent)
     options = installed_options()  # imports the backends
+    importlib.import_module("kubernetes_asyncio.config")  # what reads a kubeconfig; it is large
     # nothing asks how a child ended: the kernel shall bury it
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     gc.collect()
@@ -194,6 +210,7 @@ def _become(order: Order, options: Options, parent: int) -> None:
         os.dup2(log, 2)
         sys.stdout = sys.stderr = open(2, "w", buffering=1, closefd=False)  # noqa: SIM115
         os.environ.update(order.variables)
+        clock.install()
         plant(order.mutant)
         asyncio.run(_run(order, options))
         status = 0

@@ -1,0 +1,168 @@
+"""``python -m tests.faults``: every point, or those of the gate, and what they found.
+
+::
+
+    python -m tests.faults --gate            at most a quarter of an hour
+    python -m tests.faults                   the whole matrix
+    python -m tests.faults --only 'rotate.*crash' --verbose
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+from tests.faults.crew import Crew, Record, Strike, crew
+from tests.faults.experiment import Result
+from tests.faults.recording import Recording
+from tests.faults.seam import GROUPS, Point
+from tests.faults.selection import gate
+from tests.faults.workloads import WORKLOADS
+from tests.fix_crds import install_crds, kubectl_of
+from tests.fix_testenv import _cluster, _start
+
+CALLS = Path(__file__).with_name("calls.json")
+REPORT = Path(__file__).parents[2] / "build" / "faults.json"
+LANES = 4
+"""On two processors: most of a point is waiting."""
+
+
+def main() -> int:
+    """Run and return the exit status: 1 where a violation was found."""
+    arguments = _arguments()
+    with tempfile.TemporaryDirectory(prefix="hybridpg-faults-env-") as folder:
+        state = Path(os.environ.get("TESTENV_STATE") or f"{folder}/env")
+        ours = "TESTENV_STATE" not in os.environ
+        try:
+            env = _start(state, until=os.getpid() if ours else None)
+            install_crds(kubectl_of(env))
+            with crew(
+                arguments.lanes, env.kubeconfig, mutant=arguments.mutant, first=arguments.first
+            ) as lanes:
+                return run(lanes, arguments)
+        finally:
+            if ours:
+                _cluster(state, "down", "--wipe")
+
+
+def run(lanes: Crew, arguments: argparse.Namespace) -> int:
+    """Record, choose, strike, report."""
+    began = time.monotonic()
+    recordings, problems = _record(lanes, arguments)
+    points = [point for each in recordings.values() for point in each.points()]
+    if arguments.gate:
+        points = gate(points)
+    points = [point for point in points if re.search(arguments.only, str(point))]
+    points = points[: arguments.limit or None]
+    print(f"{len(points)} points of {len(recordings)} workloads", flush=True)
+    results = []
+    jobs = [Strike(point, recordings[point.workload]) for point in points]
+    for number, (_, (_, result)) in enumerate(lanes.work(jobs), 1):
+        results.append(result)
+        _tell(result, verbose=arguments.verbose)
+        if number % 50 == 0:
+            print(f"{number} points in {time.monotonic() - began:.0f} s", flush=True)
+    return _report(points, results, problems, time.monotonic() - began)
+
+
+def _record(
+    lanes: Crew, arguments: argparse.Namespace
+) -> tuple[dict[str, Recording], list[Result]]:
+    """Run each workload twice; both runs must make the same calls, and those that are listed."""
+    names = [name for name in WORKLOADS if re.search(arguments.workload, name)]
+    recordings: dict[str, Recording] = {}
+    problems: list[Result] = []
+    for _, (recording, result) in lanes.work([Record(name) for name in [*names, *names]]):
+        assert recording is not None
+        before = recordings.setdefault(recording.workload, recording)
+        one, other = (dict(each.calls) for each in (before, recording))
+        changed = sorted(one.keys() ^ other.keys())
+        result.violations += [f"two clean runs differ in {call}" for call in changed]
+        if result.violations:
+            problems.append(result)
+            _tell(result, verbose=True)
+    problems += _against_list(recordings, write=arguments.write_calls)
+    return recordings, problems
+
+
+def _against_list(recordings: dict[str, Recording], *, write: bool) -> list[Result]:
+    """Hold the calls against the committed list: a new one needs somebody to look at it."""
+    found = {name: [call for call, _ in each.calls] for name, each in sorted(recordings.items())}
+    if write:
+        CALLS.write_text(json.dumps(found, indent=1) + "\n")
+    listed = json.loads(CALLS.read_text()) if CALLS.exists() else {}
+    problems = []
+    for name, calls in found.items():
+        new = sorted({*calls} - {*listed.get(name, ())})
+        if new:
+            result = Result(f"{name} | calls", 0.0, [f"unlisted call: {call}" for call in new])
+            problems.append(result)
+            _tell(result, verbose=True)
+    return problems
+
+
+def _tell(result: Result, *, verbose: bool) -> None:
+    if not result.violations:
+        if verbose:
+            print(f"fine {result.point} ({result.seconds:.1f} s)", flush=True)
+        return
+    print(f"VIOLATION {result.point} ({result.seconds:.1f} s)")
+    for line in result.violations:
+        print(f"    {line}")
+    if verbose:
+        for line in result.told:
+            print(f"        {line}")
+    sys.stdout.flush()
+
+
+def _report(
+    points: list[Point], results: list[Result], problems: list[Result], seconds: float
+) -> int:
+    classes = {
+        group: {"points": 0, "violations": 0, "seconds": 0.0}
+        for group in GROUPS
+        if any(point.fault.group == group for point in points)
+    }
+    for result in results:
+        row = classes[Point.parse(result.point).fault.group]
+        row["points"] += 1
+        row["violations"] += bool(result.violations)
+        row["seconds"] = round(row["seconds"] + result.seconds, 1)
+    bad = Counter(bool(result.violations) for result in [*results, *problems])[True]
+    report = {
+        "points": len(results),
+        "violations": bad,
+        "seconds": round(seconds, 1),
+        "classes": classes,
+    }
+    REPORT.parent.mkdir(exist_ok=True)
+    REPORT.write_text(json.dumps(report, indent=1) + "\n")
+    for group, row in classes.items():
+        print(f"{group:8} {row['points']:5.0f} points {row['violations']:4.0f} violations")
+    print(f"{len(results)} points, {bad} violations, {seconds:.0f} s")
+    return 1 if bad else 0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
+    parser.add_argument("--gate", action="store_true", help="the points of every change")
+    parser.add_argument("--only", default="", metavar="REGEX", help="points that match")
+    parser.add_argument("--workload", default="", metavar="REGEX", help="workloads that match")
+    parser.add_argument("--limit", type=int, default=0, help="so many points at most")
+    parser.add_argument("--lanes", type=int, default=LANES)
+    parser.add_argument("--first", type=int, default=0, help="number of the first lane")
+    parser.add_argument("--mutant", default="", help="plant a defect, to see it found")
+    parser.add_argument("--write-calls", action="store_true", help="take the calls into the list")
+    parser.add_argument("--verbose", action="store_true", help="tell how it came to violations")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

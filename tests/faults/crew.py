@@ -1,0 +1,116 @@
+"""Lanes as processes: each is told what to do next as soon as it is free."""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import os
+import tempfile
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import Any
+
+from tests.faults.experiment import Result, experiment, record
+from tests.faults.lane import Lane
+from tests.faults.recording import Recording
+from tests.faults.seam import Point
+from tests.faults.zygote import Zygote, die_with_parent
+from tests.fix_postgres import running_server
+
+MAJOR = 15
+
+
+@dataclass(frozen=True)
+class Record:
+    """Run a workload undisturbed."""
+
+    workload: str
+
+
+@dataclass(frozen=True)
+class Strike:
+    """Run one point."""
+
+    point: Point
+    recording: Recording
+
+
+Job = Record | Strike
+Answer = tuple[Recording | None, Result]
+
+
+class Crew:
+    """Processes that wait for jobs."""
+
+    def __init__(self, connections: Sequence[Connection]) -> None:
+        self._connections = list(connections)
+
+    def work(self, jobs: Sequence[Job]) -> Iterator[tuple[Job, Answer]]:
+        """Have all jobs done and yield them as they end."""
+        left, busy = list(reversed(jobs)), dict[Connection, Job]()
+        while left or busy:
+            for connection in self._connections:
+                if left and connection not in busy:
+                    busy[connection] = left.pop()
+                    connection.send(busy[connection])
+            for ready in wait(list(busy)):
+                assert isinstance(ready, Connection)
+                answer = ready.recv()
+                if isinstance(answer, str):
+                    raise RuntimeError(f"a lane broke at {busy[ready]}:\n{answer}")
+                yield busy.pop(ready), answer
+
+
+@contextmanager
+def crew(lanes: int, kubeconfig: Path, *, mutant: str = "", first: int = 0) -> Iterator[Crew]:
+    """Start lanes; they end with the block. This process must have no threads yet."""
+    context = multiprocessing.get_context("fork")
+    with ExitStack() as stack:
+        connections = []
+        for number in range(first, first + lanes):
+            ours, theirs = context.Pipe()
+            process = context.Process(
+                target=_lane,
+                args=(number, kubeconfig, theirs, mutant, os.getpid()),
+                name=f"lane {number}",
+            )
+            process.start()
+            stack.callback(process.join)
+            theirs.close()
+            stack.callback(ours.close)
+            connections.append(ours)
+        yield Crew(connections)
+
+
+def _lane(number: int, kubeconfig: Path, orders: Connection, mutant: str, parent: int) -> None:
+    die_with_parent(parent)
+    zygote = Zygote()
+    with (
+        tempfile.TemporaryDirectory(prefix="hybridpg-faults-") as folder,
+        running_server(MAJOR) as pg,
+    ):
+        lane = Lane(number, kubeconfig, Path(folder), pg, zygote, mutant)
+        asyncio.run(_work(lane, orders))
+    zygote.close()
+
+
+async def _work(lane: Lane, orders: Connection) -> None:
+    try:
+        async with lane:
+            while True:
+                job = await asyncio.to_thread(orders.recv)
+                orders.send(await _do(lane, job))
+    except EOFError:
+        return  # nothing is left to do
+    except Exception:  # noqa: BLE001  # whoever ordered it has to know
+        orders.send(traceback.format_exc())
+
+
+async def _do(lane: Lane, job: Any) -> Answer:
+    if isinstance(job, Record):
+        return await record(lane, job.workload)
+    return None, await experiment(lane, job.point, job.recording)

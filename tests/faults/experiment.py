@@ -1,0 +1,118 @@
+"""One run of a workload on a lane: undisturbed, to record it, or with one fault."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+
+from tests.faults import oracles
+from tests.faults.lane import Lane, Stuck, keeps_setting
+from tests.faults.recording import Recording, take
+from tests.faults.seam import Point, Seen, Strike
+from tests.faults.workloads import WORKLOADS, Workload
+
+RESYNCS = 2
+
+
+@dataclass
+class Result:
+    """How a point went; ``violations`` empty is what is wanted."""
+
+    point: str
+    seconds: float
+    violations: list[str] = field(default_factory=list)
+    told: list[str] = field(default_factory=list)
+    """What happened, for whoever looks for the reason."""
+
+
+async def record(lane: Lane, name: str) -> tuple[Recording, Result]:
+    """Run a workload with nothing going wrong and describe it."""
+    workload = WORKLOADS[name]
+    began = time.monotonic()
+    await _run(lane, workload, None)
+    recording = take(lane, workload)
+    violations = [v async for v in _judged(lane, workload, recording)]
+    if recording.verifiers != workload.passwords:
+        violations.append(f"O4 the role has {recording.verifiers} passwords undisturbed")
+    lane.setting = "" if violations else keeps_setting(workload)
+    return recording, Result(f"{name} | undisturbed", time.monotonic() - began, violations)
+
+
+async def experiment(lane: Lane, point: Point, recording: Recording) -> Result:
+    """Let one thing go wrong in a workload and see what that leads to."""
+    workload = WORKLOADS[point.workload]
+    began = time.monotonic()
+    violations: list[str] = []
+    try:
+        strike = await _run(lane, workload, point)
+        if strike is not None and not strike.hits:
+            violations.append("the point was not reached: the controller took another way")
+        violations += [v async for v in _judged(lane, workload, recording)]
+    except Stuck as stuck:
+        violations.append(f"liveness: {stuck}")
+    told = _story(lane) if violations else []
+    if violations or point.workload != recording.workload:
+        lane.kill()
+    lane.setting = "" if violations else keeps_setting(workload)
+    return Result(str(point), time.monotonic() - began, violations, told)
+
+
+async def _run(lane: Lane, workload: Workload, point: Point | None) -> Strike | None:
+    lane.configure(workload, silence=1.0 if point and point.fault.kind == "silence" else 90.0)
+    await lane.set_up(workload)
+    lane.log.write_text("")
+    lane.begin()
+    strike = None
+    if point is not None:
+        seam = next(each for each in lane.seams if each.letter == point.call.seam)
+        strike = seam.arm(point, lane)
+    await workload.act(lane)
+    await lane.settled(workload)
+    return strike
+
+
+async def _judged(lane: Lane, workload: Workload, wanted: Recording) -> AsyncIterator[str]:
+    """Yield every violation, after two forced resyncs."""
+    for seam in lane.seams:
+        seam.clear()
+    await lane.view.up_to_date()
+    for violation in _of_the_run(lane, workload, wanted):
+        yield violation
+    for _ in range(RESYNCS):
+        begin = await lane.resync()
+        for violation in oracles.o8_steady(lane, lane.trace.seen[begin:]):
+            yield violation
+    await lane.view.up_to_date()
+    said = lane.log.read_text(errors="replace")
+    # in a thread: the logins go through the seams, which live here
+    for violation in await asyncio.to_thread(lambda: [*_at_rest(lane, workload, wanted, said)]):
+        yield violation
+
+
+def _of_the_run(lane: Lane, workload: Workload, wanted: Recording) -> Iterator[str]:
+    yield from oracles.o4_verifiers(lane, wanted)
+    yield from oracles.o6_counts(lane, wanted)
+    yield from oracles.o7_live_reads(lane)
+    yield from oracles.o11_some_password_works(lane, workload)
+
+
+def _at_rest(lane: Lane, workload: Workload, wanted: Recording, said: str) -> Iterator[str]:
+    yield from oracles.o1_same_objects(lane, wanted)
+    yield from oracles.o2_same_databases(lane, wanted)
+    yield from oracles.sentinel(lane, workload, wanted)
+    yield from oracles.o3_logins(lane)
+    yield from oracles.o9_no_leaks(lane, said)
+    yield from oracles.o10_clean_log(said)
+
+
+def _story(lane: Lane) -> list[str]:
+    """Return the calls and what the controller said: how it came to the violation."""
+    calls = [_line(seen, lane.trace.seen[0].at) for seen in lane.trace.seen]
+    return [*calls, *lane.log.read_text(errors="replace").splitlines()[-60:]]
+
+
+def _line(seen: Seen, began: float) -> str:
+    answer = f" -> {seen.answer}" if seen.answer else ""
+    return f"{seen.at - began:8.3f} [{seen.child}] {seen.call}{answer} {seen.detail[:160]}"

@@ -1,0 +1,75 @@
+"""What an undisturbed run of a workload is: its calls, and the world that it leaves behind."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.faults import snapshot
+from tests.faults.lane import Lane
+from tests.faults.seam import Fault, Point, Seen
+from tests.faults.workloads import DATABASE, DATABASE_LOGIN, Workload
+
+CREATES = ("CREATE DATABASE", "CREATE ROLE", "DROP DATABASE", "DROP ROLE")
+
+
+@dataclass
+class Recording:
+    """The reference that every point of a workload is held against."""
+
+    workload: str
+    calls: list[tuple[str, list[str]]] = field(default_factory=list)
+    """Each call with the faults that can happen at it."""
+    kubernetes: dict[str, Any] = field(default_factory=dict)
+    postgres: dict[str, Any] = field(default_factory=dict)
+    published: int = 0
+    """How many passwords the Secret of the database published."""
+    verifiers: int = 0
+    """How many passwords its role had."""
+    oids: int = 0
+    """How many databases of that name there were."""
+    statements: dict[str, int] = field(default_factory=dict)
+    """How often something was made or dropped."""
+
+    def points(self) -> list[Point]:
+        """Return everything that can go wrong, in order."""
+        return [
+            Point.parse(f"{self.workload} | {call} | {Fault.parse(fault)}")
+            for call, faults in self.calls
+            for fault in faults
+        ]
+
+
+def take(lane: Lane, workload: Workload) -> Recording:
+    """Describe the run that has just ended, from the action to its settlement."""
+    return Recording(
+        workload.name,
+        calls_of(lane, lane.trace.seen),
+        snapshot.of_kubernetes(lane.view.current.items(), lane.names),
+        snapshot.of_postgres(lane.pg, lane.names),
+        len(lane.view.published_by(DATABASE_LOGIN)),
+        len(lane.sampler.verifiers(DATABASE)),
+        len(lane.sampler.oids(DATABASE)),
+        statements(lane.trace.seen),
+    )
+
+
+def calls_of(lane: Lane, seen: list[Seen]) -> list[tuple[str, list[str]]]:
+    """Return the identities of calls, sorted: what runs side by side has no order."""
+    seams = {seam.letter: seam for seam in lane.seams}
+    found = {
+        str(each.call): [str(fault) for fault in seams[each.call.seam].faults(each)]
+        for each in seen
+    }
+    return sorted(found.items())
+
+
+def statements(seen: list[Seen]) -> dict[str, int]:
+    """Count what makes and drops things on the server."""
+    counted: Counter[str] = Counter()
+    for each in seen:
+        for what in CREATES:
+            if each.call.seam == "S" and what in each.call.target and each.answer != "42P04":
+                counted[what] += 1
+    return dict(counted)

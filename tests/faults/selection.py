@@ -1,0 +1,27 @@
+"""Which points the gate runs: all crashes, and of what else can happen at a call one kind."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from itertools import groupby
+
+from tests.faults.seam import CRASH, LEADERS, STALE, Point
+
+WHOLE = (CRASH, STALE, LEADERS)
+"""Groups whose points all run."""
+
+
+def gate(points: Sequence[Point]) -> list[Point]:
+    """Return all points of some groups, and of the others one for each call, always the same.
+
+    Which kind it is comes from the name of the call, so that all kinds come about equally often.
+    """
+    chosen = []
+    for _, group in groupby(points, key=lambda point: (point.workload, point.call)):
+        here = list(group)
+        chosen += [point for point in here if point.fault.group in WHOLE]
+        others = [point for point in here if point.fault.group not in WHOLE]
+        if others:
+            chosen.append(others[zlib.crc32(str(here[0].call).encode()) % len(others)])
+    return chosen
