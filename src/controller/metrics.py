@@ -94,6 +94,9 @@ METRICS: Final[Mapping[str, Measured]] = {
     "controller_runtime_max_concurrent_reconciles": Measured(_G, "Workers", _CONTROLLER),
     "controller_runtime_active_workers": Measured(_G, "Workers that have a key", _CONTROLLER),
     "rest_client_requests_total": Measured(_C, "Requests to the API server", ("code", *_REQUEST)),
+    "rest_client_request_retries_total": Measured(
+        _C, "Requests that were sent once more", ("code", *_REQUEST)
+    ),
     "rest_client_request_duration_seconds": Measured(_H, "Duration of a request", _REQUEST),
     "rest_client_request_size_bytes": Measured(_H, "Size of what was sent", _REQUEST),
     "rest_client_response_size_bytes": Measured(_H, "Size of the answer", _REQUEST),
@@ -267,6 +270,8 @@ def _informer(samples: _Samples, informer: Informer, title: str, now: float) -> 
 
 
 def _client(samples: _Samples, client: MeasuredTransport) -> None:
+    for (code, method), count in client.retries.items():
+        samples.add("rest_client_request_retries_total", count, code, method, client.host)
     for method, stats in client.stats.items():
         for code, count in stats.codes.items():
             samples.add("rest_client_requests_total", count, code, method, client.host)

@@ -6,7 +6,7 @@ that the server says on it.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from typing import Final
 
 from .._clock import loop_time
@@ -54,6 +54,15 @@ class MeasuredTransport:
     def transport(self) -> Transport:
         """What the requests go through."""
         return self._transport
+
+    @property
+    def retries(self) -> Mapping[tuple[str, str], int]:
+        """How often the transport sent a request once more by itself, by its first code and method.
+
+        Such a request counts once in ``stats``, with its last answer.
+        """
+        found: Mapping[tuple[str, str], int] = getattr(self._transport, "retries", {})
+        return found
 
     async def request(
         self,

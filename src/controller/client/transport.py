@@ -31,6 +31,7 @@ from .framing import LineFramer
 from .http_errors import FOREIGN, is_reset, is_untrusted, translate
 from .httphead import Unsupported
 from .linestream import LineStream
+from .measured import NO_ANSWER
 from .pages import PageReader
 from .sessions import READ_SIZE, SessionPool
 from .status import api_error
@@ -109,6 +110,8 @@ class AiohttpTransport:
         self._pages = PageReader(limit=BODY_LIMIT, error_limit=ERROR_BODY_LIMIT)
         self._pages_in_place = self._in_place
         self._closed = False
+        # (code of the first answer, method) -> requests that were sent once more from here
+        self.retries: dict[tuple[str, str], int] = {}
 
     @property
     def config(self) -> Config:
@@ -127,7 +130,7 @@ class AiohttpTransport:
         """Send one request and read the whole answer; an error status is an answer."""
         exchange = _Exchange(method, path, query, headers, body)
         try:
-            return await self._logged_in(functools.partial(self._exchange, exchange))
+            return await self._logged_in(functools.partial(self._exchange, exchange), method)
         except FOREIGN as error:
             raise translate(error, str(exchange)) from error
 
@@ -166,9 +169,9 @@ class AiohttpTransport:
 
     # --- credentials -----------------------------------------------------------------------------
 
-    async def _logged_in(self, send: Callable[[_Login], Awaitable[T]]) -> T:
+    async def _logged_in(self, send: Callable[[_Login], Awaitable[T]], method: str = "GET") -> T:
         """Send once, and a second time if that was refused with credentials that are renewed."""
-        login = await self._login()
+        login, code = await self._login(), "401"
         try:
             answer = await send(login)
         except Unauthorized:
@@ -177,11 +180,16 @@ class AiohttpTransport:
         except FOREIGN as error:  # not trusted: nothing was sent
             if not is_untrusted(error) or not self._replaced(login):
                 raise
+            code = NO_ANSWER
         else:
             refused = isinstance(answer, Response) and answer.status == 401
             if not refused or not await self._rejected(login):
                 return answer
+        self._repeats(code, method)
         return await send(await self._login())
+
+    def _repeats(self, code: str, method: str) -> None:
+        self.retries[code, method] = self.retries.get((code, method), 0) + 1
 
     async def _login(self) -> _Login:
         if self._closed:
@@ -206,6 +214,7 @@ class AiohttpTransport:
         except FOREIGN as error:
             if exchange.method != "GET" or not is_reset(error):
                 raise
+            self._repeats(NO_ANSWER, exchange.method)
             return await self._once(exchange, login)
 
     async def _once(self, exchange: _Exchange, login: _Login) -> Response:

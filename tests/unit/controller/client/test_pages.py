@@ -9,8 +9,17 @@ import json
 import pytest
 from tests.unit.controller.client.wire import CHUNKED, Received, answer, chunk, receive
 
-from hybridpg.controller.client import AiohttpTransport, Config, Timeouts, pages, transport
+from hybridpg.controller.client import (
+    AiohttpTransport,
+    Config,
+    MeasuredTransport,
+    StaticAuth,
+    Timeouts,
+    pages,
+    transport,
+)
 from hybridpg.controller.errors import TransportError
+from hybridpg.controller.metrics import RuntimeCollector
 from hybridpg.controller.protocols import Response
 
 PAGE = json.dumps({"items": [{"metadata": {"name": "x" * 100}}] * 5000}).encode()
@@ -122,14 +131,19 @@ async def test_a_page_that_was_asked_for_on_a_stale_connection_is_asked_for_agai
     assert (await listed(sender)).body == b"{}"
     assert (await listed(sender)).body == PAGE
     assert server.connections == [1, 2]
+    # if the end of the first one was known by then, nothing had to be repeated
+    assert sender.retries in ({}, {("<error>", "GET"): 1})
 
 
 async def test_a_server_that_never_answers_is_asked_twice_at_most(serve, connect):
     server = Pages(then_close=True)
 
+    sender = connect(await serve(server))
+
     with pytest.raises(TransportError, match="GET /things: the connection broke"):
-        await listed(connect(await serve(server)))
+        await listed(sender)
     assert server.connections == [1, 2]
+    assert sender.retries == {("<error>", "GET"): 1}
 
 
 @pytest.mark.parametrize("reply", [answer(PAGE)[:-1], in_chunks(PAGE, 1000)[:-5]])
@@ -262,6 +276,33 @@ async def test_closing_the_transport_ends_a_page_under_way_and_closes_what_is_ke
         await under_way
     await asyncio.sleep(0.01)
     assert server.closed == {1}
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_a_request_with_renewed_credentials_is_a_retry_and_shows_in_the_metrics(
+    serve, connect, method: str
+):
+    class Renewed(StaticAuth):
+        async def rejected(self, used: str) -> bool:
+            return True
+
+    server = Pages(answer(b"{}", status="401 Unauthorized"), answer(b"{}"))
+    sender = AiohttpTransport(Config(await serve(server), auth=Renewed("Bearer x")))
+    measured = MeasuredTransport(sender, host="h")
+    try:
+        assert (await measured.request(method, "/things", headers=ACCEPT)).status == 200
+    finally:
+        await measured.close()
+
+    assert measured.retries == {("401", method): 1}
+    assert measured.stats[method].codes == {"200": 1}
+    samples = {
+        sample.name: (sample.labels, sample.value)
+        for family in RuntimeCollector(client=measured).collect()
+        for sample in family.samples
+    }
+    labels = {"code": "401", "method": method, "host": "h"}
+    assert samples["rest_client_request_retries_total"] == (labels, 1)
 
 
 async def test_a_single_object_is_read_by_the_library(serve, connect):
