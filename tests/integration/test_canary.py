@@ -1,17 +1,30 @@
-"""No password in any log, event or status, at the most talkative level there is."""
+"""No password anywhere but in its Secret, at the most talkative level that there is.
+
+Looked for in logs, events, status and annotations, spans, metrics and health checks, in the
+arguments and the environment of every process that is started, in every file that the backend
+keeps, and in what PostgreSQL itself writes to its log with ``log_statement = all``.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import logging
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 import structlog
 import yaml
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from tests.fix_product import local_config
 from tests.product import database, home_folder, server
 
@@ -21,6 +34,7 @@ from hybridpg.controller import (
     CUSTOM_RESOURCE_DEFINITIONS,
     EVENTS,
     SECRETS,
+    Address,
     Client,
     JsonObject,
     MergePatch,
@@ -29,6 +43,7 @@ from hybridpg.controller import (
     Resource,
 )
 from hybridpg.controller.testing import FakeCluster
+from hybridpg.controller.tracing import Tracing
 from hybridpg.crds.manifest import crd_yaml
 
 pytestmark = pytest.mark.postgres
@@ -39,23 +54,83 @@ SLOW_SECONDS = 0.25
 on a machine that does other work, so that only what blocks by design is caught."""
 
 
+@dataclass
+class Running:
+    """The operator while it runs, and what can be seen of it from outside."""
+
+    client: Client
+    home: Path
+    port: int
+    spans: InMemorySpanExporter
+    processes: set[str] = field(default_factory=set)
+
+    async def pages(self) -> str:
+        """What is served to probes and to Prometheus."""
+        paths = ("/metrics", "/healthz?verbose", "/readyz?verbose")
+        async with aiohttp.ClientSession(f"http://127.0.0.1:{self.port}") as session:
+            answers = [await session.get(path) for path in paths]
+            assert all(answer.status == 200 for answer in answers)
+            return "".join([await answer.text() for answer in answers])
+
+    def files(self) -> str:
+        """Everything that the backend keeps, the logs of PostgreSQL included; not its own data."""
+        found = []
+        for path in self.home.rglob("*"):
+            if path.is_file() and "data" not in path.relative_to(self.home).parts:
+                with contextlib.suppress(FileNotFoundError):  # a lock or a file that is replaced
+                    found.append(path.read_bytes().decode(errors="replace"))
+        return "".join(found)
+
+    async def look_at_processes(self) -> None:
+        """Collect arguments and environment of what works below our folder, until cancelled."""
+        while True:
+            for process in Path("/proc").glob("[0-9]*"):
+                with contextlib.suppress(OSError):
+                    arguments = (process / "cmdline").read_text(errors="replace")
+                    environment = (process / "environ").read_text(errors="replace")
+                    if str(self.home) in arguments + environment:
+                        self.processes.add(arguments + environment)
+            await asyncio.sleep(0.02)
+
+
 @asynccontextmanager
-async def operator() -> AsyncIterator[tuple[Client, FakeCluster]]:
-    """The operator with real PostgreSQL over a cluster in memory."""
+async def operator(*, watched: bool = True) -> AsyncIterator[Running]:
+    """The operator with real PostgreSQL over a cluster in memory; ``watched`` are its children."""
     cluster = FakeCluster()
     client = Client(cluster)
     for document in yaml.safe_load_all(crd_yaml()):
         await client.create(CUSTOM_RESOURCE_DEFINITIONS, document)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
     with home_folder() as home:
+        made = Running(client, home, port, exporter)
         config = Config.model_validate(local_config(home))
         stop = asyncio.Event()
         # the operator closes its transport, and the test still reads: it gets a view of its own
-        running = asyncio.create_task(run_operator(config, _Shared(cluster), stop))
+        running = asyncio.create_task(
+            run_operator(
+                config,
+                _Shared(cluster),
+                stop,
+                health=Address("127.0.0.1", port),
+                tracing=Tracing(provider),
+            )
+        )
+        looking = asyncio.create_task(made.look_at_processes())
+        if not watched:
+            looking.cancel()
         try:
-            yield client, cluster
+            yield made
         finally:
+            looking.cancel()
             stop.set()
             await running
+            await asyncio.wait({looking})
+            provider.shutdown()
 
 
 class _Shared:
@@ -102,38 +177,90 @@ async def everything(client: Client) -> str:
 
 
 async def test_a_life_at_debug_level_shows_no_password(caplog: pytest.LogCaptureFixture):
-    """H9: creation, reset, a lost and an edited Secret; asyncio and libraries talk as well."""
+    """H9, D12: from creation over resets, lost and edited Secrets to deletion, all at once."""
     caplog.set_level(logging.DEBUG)
     seen: set[str] = set()
-
-    async def collect(client: Client) -> dict[str, str]:
-        values: dict[str, str] = {}
-        for name in ("pg-login", "app-login"):
-            values = await secret_values(client, name)
-            seen.update(values[k] for k in ("password", "next-password") if k in values)
-        return values
+    talkative = {"log_statement": "all", "log_min_duration_statement": "0"}
 
     with structlog.testing.capture_logs() as own:
-        async with operator() as (client, _):
-            for kind, document in ((SERVERS, server("pg")), (DATABASES, database("app", "pg"))):
+        async with operator() as made:
+            client = made.client
+
+            async def collect(name: str = "app-login") -> dict[str, str]:
+                values = await secret_values(client, name)
+                seen.update(values[k] for k in ("password", "next-password") if k in values)
+                return values
+
+            async def changed(name: str, old: str) -> None:
+                async def differs() -> bool:
+                    return (await collect(name)).get("password", old) != old
+
+                await until(differs)
+                await until(lambda: is_ready(client, DATABASES, APP))
+
+            for kind, document in (
+                (SERVERS, server("pg", serverParameters=talkative)),
+                (DATABASES, database("app", "pg")),
+            ):
                 await client.create(kind, document, namespace="default")
             await until(lambda: is_ready(client, DATABASES, APP))
-            old = (await collect(client))["password"]
             reset = {"metadata": {"labels": {"operator/action": "reset-password"}}}
-            await client.patch(DATABASES, APP, MergePatch(reset))
+            for kind, key, name in ((DATABASES, APP, "app-login"), (SERVERS, SERVER, "pg-login")):
+                old = (await collect(name))["password"]
+                await client.patch(kind, key, MergePatch(reset))
+                await changed(name, old)
+            edited = "Edited-by-hand-0123456789"
+            encoded = base64.b64encode(edited.encode()).decode()
+            key = ObjectKey("default", "app-login")
+            old = (await collect())["password"]
+            await client.patch(SECRETS, key, MergePatch({"data": {"password": encoded}}))
+            touch = {"metadata": {"labels": {"look": "again"}}}
+            await client.patch(DATABASES, APP, MergePatch(touch))
+            await until(lambda: settled(client, edited))
+            seen.add(edited)
+            await client.delete(SECRETS, key)
+            await client.patch(DATABASES, APP, MergePatch({"metadata": {"labels": {"look": "3"}}}))
+            await changed("app-login", edited)
+            visible = {
+                "objects and events": await everything(client),
+                "metrics and health": await made.pages(),
+                "files": made.files(),
+            }
+            for kind, key in ((DATABASES, APP), (SERVERS, SERVER)):
+                gone = {"spec": {"deletionPolicy": "Delete"}}
+                await client.patch(kind, key, MergePatch(gone))
+                await client.delete(kind, key)
+            await until(lambda: is_gone(client, SERVERS, SERVER))
+    visible |= {
+        "logs": caplog.text + str(own),
+        "processes": "".join(made.processes),
+        "spans": "".join(span.to_json() for span in made.spans.get_finished_spans()),
+    }
+    assert len(seen) >= 6
+    assert "rest_client_requests_total" in visible["metrics and health"]
+    assert "statement:" in visible["files"], "the log of PostgreSQL is there, and it talks"
+    assert "postgresqldatabase" in visible["spans"]
+    assert "postgres" in visible["processes"]
+    assert "app" in visible["logs"]
+    for place, text in visible.items():
+        for password in seen:
+            assert password not in text, place
+            assert base64.b64encode(password.encode()).decode() not in text, place
 
-            async def changed() -> bool:
-                return (await collect(client)).get("password") != old
 
-            await until(changed)
-            await until(lambda: is_ready(client, DATABASES, APP))
-            visible = await everything(client)
-    assert len(seen) >= 3
-    text = visible + caplog.text + str(own)
-    assert "app" in text
-    for password in seen:
-        assert password not in text
-        assert base64.b64encode(password.encode()).decode() not in text
+async def settled(client: Client, password: str) -> bool:
+    """Whether a password that somebody wrote into the Secret is everywhere in it."""
+    values = await secret_values(client, "app-login")
+    return password in values.get("uri", "") and await is_ready(client, DATABASES, APP)
+
+
+async def is_gone(client: Client, kind: Resource, key: ObjectKey) -> bool:
+    """Whether an object is gone."""
+    try:
+        await client.get(kind, key)
+    except NotFound:
+        return True
+    return False
 
 
 async def test_nothing_holds_the_loop(caplog: pytest.LogCaptureFixture):
@@ -143,7 +270,8 @@ async def test_nothing_holds_the_loop(caplog: pytest.LogCaptureFixture):
     loop.slow_callback_duration = SLOW_SECONDS
     caplog.set_level(logging.WARNING, logger="asyncio")
     try:
-        async with operator() as (client, _):
+        async with operator(watched=False) as made:
+            client = made.client
             documents: list[tuple[Resource, dict[str, Any]]] = [(SERVERS, server("pg"))]
             documents += [(DATABASES, database(f"app-{n}", "pg")) for n in range(5)]
             for kind, document in documents:
