@@ -8,6 +8,7 @@ is loaded again when a credential ends or is rejected, and ``tokenFile`` is read
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime
 import logging
 import os
@@ -83,8 +84,11 @@ class _Login:
 
     async def __call__(self) -> Credential:
         loader, found = await _load(self.paths, self.context)
-        self.tls = _tls(found)
-        return _credential(loader, found)
+        former, self.tls = self.tls, _tls(found)
+        credential = _credential(loader, found)
+        kept = (self.tls.certificate_file, self.tls.key_file)
+        _drop({former.certificate_file, former.key_file}.difference(kept))
+        return credential
 
 
 def _any_exists(paths: str) -> bool:
@@ -114,6 +118,30 @@ async def _load(paths: str, context: str | None) -> tuple[KubeConfigLoader, Conf
     except Exception as error:  # it raises whatever a malformed file leads to
         raise ConfigError(f"kubeconfig {paths} cannot be used: {_explain(error)}") from error
     return loader, found
+
+
+def _drop(names: set[str]) -> None:
+    """Remove files of a former certificate that the library wrote.
+
+    It keeps all of them until the process ends, and open: a process of months would run out.
+    """
+    # imported here: see the head of this module
+    from kubernetes_asyncio.config import kube_config
+
+    written = kube_config._temp_files  # it has no public name; a test holds us to it
+    for content, name in tuple(written.items()):
+        if name in names:
+            del written[content]
+            _close(name)
+            Path(name).unlink(missing_ok=True)
+
+
+def _close(name: str) -> None:
+    """Close what is open of a file that nobody has a handle of; Linux alone tells."""
+    for entry in Path("/proc/self/fd").glob("*"):
+        with contextlib.suppress(OSError):  # the listing itself was one of them
+            if str(entry.readlink()) == name:
+                os.close(int(entry.name))
 
 
 def _keep(files: KubeConfigMerger) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import datetime
 import json
 import os
@@ -338,6 +339,28 @@ async def test_a_login_plugin_may_return_a_certificate_and_is_run_again_on_401(
     renewed = config.current_tls()
     assert Path(renewed.certificate_file).read_bytes() == pki.server.read_bytes()
     assert Path(renewed.key_file).read_bytes() == pki.server.read_bytes()
+
+
+async def test_the_files_of_a_former_certificate_are_removed_and_closed(path: Path, pki: Pki):
+    """A process that gets a new certificate each hour would have a thousand of them open."""
+    pems = [pki.client, pki.server]
+    config = await load_kubeconfig(write(path, user={"exec": certificates(path, pems)}))
+    former = config.current_tls().certificate_file
+    assert former in open_files()
+
+    await config.auth.rejected("")
+
+    assert not Path(former).exists()
+    assert former not in {name.removesuffix(" (deleted)") for name in open_files()}
+    assert Path(config.current_tls().certificate_file).exists()
+
+
+def open_files() -> set[str]:
+    found: set[str] = set()
+    for entry in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):
+            found.add(str(entry.readlink()))
+    return found
 
 
 async def test_a_login_plugin_is_run_again_at_the_end_of_its_certificate(path: Path, pki: Pki):
