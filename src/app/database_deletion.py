@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ..backends import Absent, Backend, Busy, DatabaseRef, Outcome, Pending, Policy
+from ..backends import Absent, Backend, Busy, DatabaseRef, Policy
 from ..controller import NotFound, ObjectKey, Result
-from .deletion import block, has_secret, keep_secret, kept_earlier
+from .deletion import block, carried_out, has_secret, keep_secret, kept_earlier
 from .kinds import SERVERS
 from .reasons import Reason
 from .references import own_database_name
@@ -63,8 +63,8 @@ async def _delete(draft: StatusDraft, backend: Backend, ref: DatabaseRef) -> Res
     if not ref.owner.same(observed.state.owner):
         draft.note("LeftAlone", f"{ref.external_name} is not ours and stays", warning=True)
         return None
-    waits = _pending(draft, await backend.delete_database(ref, observed, Policy.DELETE))
-    return waits or _pending(draft, await backend.delete_user(ref))
+    waits = carried_out(draft, await backend.delete_database(ref, observed, Policy.DELETE))
+    return waits or carried_out(draft, await backend.delete_user(ref))
 
 
 async def _retain(
@@ -74,17 +74,10 @@ async def _retain(
     if not isinstance(observed, Absent):
         if ref.owner.same(observed.state.owner):
             outcome = await backend.delete_database(ref, observed, Policy.RETAIN)
-            waits = _pending(draft, outcome)
+            waits = carried_out(draft, outcome)
             if waits is not None:
                 return waits
         elif not kept_earlier(ref.owner, observed.state.owner):
             draft.note("LeftAlone", f"{ref.external_name} is not ours and stays", warning=True)
     await keep_secret(runtime, draft, ref.external_name)
-    return None
-
-
-def _pending(draft: StatusDraft, outcome: Outcome) -> Result | None:
-    if isinstance(outcome, Pending):
-        draft.progressing(Reason.DELETING, outcome.message)
-        return Result(requeue_after=outcome.retry_after)
     return None

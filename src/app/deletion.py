@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from ..backends import Owner
+from ..backends import Outcome, Owner, Pending
 from ..controller import Result
 from .credentials import former_secret_names
 from .errors import SecretConflict
@@ -23,6 +23,16 @@ def block(draft: StatusDraft, reason: Reason, message: str) -> Result:
     draft.failed(reason, message, stalled=False)
     draft.condition(Condition.RECONCILING, True, reason, message)
     return Result(requeue_after=BLOCKED_RETRY_SECONDS)
+
+
+def carried_out(draft: StatusDraft, outcome: Outcome) -> Result | None:
+    """Say what a step of a deletion came to; a result means that it goes on without us."""
+    if isinstance(outcome, Pending):
+        draft.progressing(Reason.DELETING, outcome.message)
+        return Result(requeue_after=outcome.retry_after)
+    for note in outcome.notes:
+        draft.note("Deleted", note)
+    return None
 
 
 def kept_earlier(owner: Owner, found: Owner | None) -> bool:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from ..backends import Absent, Observed, Pending, Policy, ServerRef, ServerState
+from ..backends import Absent, Observed, Policy, ServerRef, ServerState
 from ..controller import ObjectKey, Result
 from .binding import is_ours, target_to_delete
-from .deletion import block, keep_secret, kept_earlier
+from .deletion import block, carried_out, keep_secret, kept_earlier
 from .kinds import DATABASES
 from .reasons import Reason
 from .runtime import Runtime
@@ -55,10 +55,9 @@ async def delete_server(runtime: Runtime, draft: StatusDraft, policy: Policy) ->
         )
     # of one that is gone from its place, something may be left to clear away
     if isinstance(observed, Absent) or is_ours(ref, observed):
-        outcome = await backend.delete_server(ref, observed, policy)
-        if isinstance(outcome, Pending):
-            draft.progressing(Reason.DELETING, outcome.message)
-            return Result(requeue_after=outcome.retry_after)
+        waits = carried_out(draft, await backend.delete_server(ref, observed, policy))
+        if waits is not None:
+            return waits
     elif not _retained_by_us(ref, observed):
         draft.note("LeftAlone", f"{ref.external_name} is not ours and stays", warning=True)
     if policy is not Policy.DELETE:

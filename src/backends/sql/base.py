@@ -30,7 +30,7 @@ from ..values import (
 from .apply import Apply
 from .catalog import Catalog, read_catalog
 from .connection import Session, describe
-from .databases import drop_database, prepared_transactions, roll_back
+from .databases import drop_database, last_look, roll_back
 from .identifiers import check_name
 from .observer import TTL_SECONDS, Observer
 from .ownership import check_adoption, check_database, conflict, our_role
@@ -181,13 +181,13 @@ class SqlDatabases:
                 return Done((f"database {name!r} and its role are kept",))
             if not check_database(database, catalog) or facts is None:
                 return Done()
-            prepared = await prepared_transactions(session, name)
-            if prepared:
+            look = await last_look(session, name)
+            if look.prepared:
                 async with pool.session(name) as inside:
-                    await roll_back(inside, prepared, superuser=catalog.superuser)
+                    await roll_back(inside, look.prepared, superuser=catalog.superuser)
             await drop_database(session, facts, superuser=catalog.superuser)
             observer.touch(name, facts.oid)
-        return Done((f"database {name!r} was dropped",))
+        return Done((f"database {name!r} was dropped{look.megabytes}",))
 
     async def delete_user(self, database: DatabaseRef) -> Outcome:
         """Drop the role of a dropped database; what it owns elsewhere goes to those owners."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import psycopg
@@ -20,6 +21,14 @@ from .offer import Locale, Offer
 from .state import CreateDatabase
 
 _ICU: Final = "i"
+_PREPARED: Final = sql.SQL("""
+SELECT x.gid::text, x.owner::text FROM pg_catalog.pg_prepared_xacts x WHERE x.database = {name}
+""")
+_SIZE: Final = sql.SQL("""
+SELECT CASE WHEN pg_catalog.has_database_privilege(d.oid, 'CONNECT')
+       THEN pg_catalog.pg_database_size(d.oid) END
+FROM pg_catalog.pg_database d WHERE d.datname = {name}
+""")
 _END_SLOTS: Final = sql.SQL("""
 SELECT pg_catalog.pg_terminate_backend(s.active_pid) FROM pg_catalog.pg_replication_slots s
 WHERE s.database = {} AND s.active
@@ -85,15 +94,26 @@ async def take_database(session: Session, database: DatabaseRef) -> None:
     )
 
 
-async def prepared_transactions(session: Session, name: str) -> list[tuple[str, str]]:
-    """Return name and owner of what was prepared in a database and not ended: it blocks a drop."""
-    rows = await session.execute(
-        sql.SQL(
-            "SELECT gid::text, owner::text FROM pg_catalog.pg_prepared_xacts WHERE database = {}"
-        ).format(sql.Literal(name)),
-        doing=f"cannot see what is prepared in database {name!r}",
+@dataclass(frozen=True, slots=True)
+class LastLook:
+    """What is about to be lost: prepared transactions with their owners, and the size in bytes."""
+
+    prepared: tuple[tuple[str, str], ...]
+    size: int | None
+
+    @property
+    def megabytes(self) -> str:
+        """The size for a message; empty where the admin may not ask for it."""
+        return "" if self.size is None else f" with {max(1, round(self.size / 2**20))} MB"
+
+
+async def last_look(session: Session, name: str) -> LastLook:
+    """Read what blocks a drop, since it was prepared and not ended, and how much there is."""
+    prepared, size = await session.execute(
+        statements([each.format(name=sql.Literal(name)) for each in (_PREPARED, _SIZE)]),
+        doing=f"cannot see what is in database {name!r}",
     )
-    return [(gid, owner) for gid, owner in rows[0]]
+    return LastLook(tuple((gid, owner) for gid, owner in prepared), size[0][0] if size else None)
 
 
 async def roll_back(
