@@ -17,7 +17,7 @@ from typing import Final
 from tests.faults import oracles
 from tests.faults.experiment import Result
 from tests.faults.experiment import _judged as judged
-from tests.faults.lane import QUIET_SECONDS, Lane, Stuck, keeps_setting
+from tests.faults.lane import Lane, Stuck, keeps_setting
 from tests.faults.recording import Recording
 from tests.faults.replicas import NAME, Pair, two_replicas
 from tests.faults.seam import Fault, Point, Strike
@@ -123,30 +123,28 @@ async def _run(pair: Pair, point: Point, workload: Workload) -> None:
         each.seam.begin()
     lane.begin()
     strike = _arm(pair, point)
+    pair.struck = None if point.fault in REPLACES_NOBODY else pair.leader
     acting = asyncio.ensure_future(workload.act(lane))
     try:
-        await pair.until(lambda: strike.struck.is_set() or pair.standby.seam.leads, "the point")
+        await lane.until(lambda: strike.struck.is_set() or pair.standby.seam.leads, "the point")
         if not strike.hits:
             raise Spurious("the leader lost its lease before the point")
         if point.fault not in REPLACES_NOBODY:
-            await pair.until(lambda: pair.standby.seam.leads, "the takeover")
-        await pair.until(acting.done, "the action of the user")
+            await lane.until(lambda: pair.standby.seam.leads, "the takeover")
+        await lane.until(acting.done, "the action of the user")
         await acting
     finally:
         acting.cancel()
-    await pair.until(
-        lambda: workload.over(lane) and lane.trace.quiet_for() > QUIET_SECONDS, workload.name
-    )
+    await lane.until(lambda: pair.over(workload), workload.name)
     pair.let_go.set()
     await asyncio.sleep(ARRIVAL_SECONDS)
     pair.leader.thaw()
     if point.fault in CLOCKS and pair.standby.seam.leads:
         raise Spurious("the leader lost its lease where only its clock was stepped")
     if point.fault not in REPLACES_NOBODY:
-        await pair.until(lambda: not pair.leader.child.alive, "the end of the old leader")
-    await lane.settled(workload)
-    for each in (pair.leader, pair.standby):
-        each.seam.settle_answers()
+        await lane.until(lambda: not pair.leader.child.alive, "the end of the old leader")
+    pair.struck = None
+    await lane.until(lambda: pair.over(workload), workload.name)
 
 
 def _arm(pair: Pair, point: Point) -> Strike:

@@ -15,8 +15,10 @@ from typing import cast
 import yaml
 from aiohttp import web
 from tests.faults.clock import WallClock
-from tests.faults.kube import KubeSeam
+from tests.faults.kube import LETTER, SEEN, KubeSeam
 from tests.faults.lane import CAP_SECONDS, LOOK_SECONDS, Lane, Stuck
+from tests.faults.seam import Call, Seen
+from tests.faults.workloads import Workload
 from tests.faults.zygote import Child
 from tests.proxy.server import Proxy, Recorded
 from tests.proxy.streams import Lines
@@ -41,9 +43,12 @@ class ReplicaSeam(KubeSeam):
     async def note(self, request: web.Request) -> Recorded:
         """Tell the trace whose call it is."""
         if _is_lease(request.path):
-            return await Proxy.note(self, request)
-        recorded = await super().note(request)
-        self._answers[-1][0].child = self._number
+            recorded = await Proxy.note(self, request)
+            call = Call(LETTER, recorded.call.verb, recorded.call.target, 0)
+            request[SEEN] = Seen(call, recorded.call.writes, False, self._number, recorded.at)
+        else:
+            recorded = await super().note(request)
+            request[SEEN].child = self._number
         return recorded
 
     def lines_of(self, recorded: Recorded, lines: Lines) -> Lines:
@@ -97,6 +102,8 @@ class Pair:
     standby: Replica
     clock: WallClock
     """That of the leader."""
+    struck: Replica | None = None
+    """Whoever something is held back of."""
     alive: bool = True
     let_go: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when what is under way may go on."""
@@ -106,17 +113,25 @@ class Pair:
         self.leader.kill()
         self.standby.kill()
 
+    @property
+    def running(self) -> bool:
+        """Whether one of them works at this moment."""
+        return self.leader.child.running or self.standby.child.running
+
     def command_line(self) -> bytes:
         """Return what everybody on the machine can read of the one that leads in the end."""
         return self.standby.child.command_line()
 
-    async def until(self, condition: Callable[[], bool], what: str) -> None:
-        """Look until a condition holds; nobody is started again."""
-        deadline = time.monotonic() + CAP_SECONDS
-        while not condition():
-            if time.monotonic() > deadline:
-                raise Stuck(f"{what} is not over after {CAP_SECONDS:.0f} s")
-            await asyncio.sleep(LOOK_SECONDS)
+    def over(self, workload: Workload) -> bool:
+        """Return whether a workload is, and whoever finishes it has nothing left to do."""
+        if any(each.waited_for for each in self.finishing):
+            self.lane.trace.stir()
+        return workload.over(self.lane) and self.lane.quiet()
+
+    @property
+    def finishing(self) -> tuple[ReplicaSeam, ...]:
+        """The seams that no point holds anything back at."""
+        return tuple(each.seam for each in (self.leader, self.standby) if each is not self.struck)
 
 
 @asynccontextmanager
