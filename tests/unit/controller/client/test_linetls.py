@@ -218,6 +218,13 @@ async def test_a_fast_stream_is_read_in_batches_and_waits_two_milliseconds_at_mo
     assert source.longest_wait <= PAUSE + 0.0002
 
 
+async def test_the_list_of_a_busy_server_is_read_in_batches_too(source):
+    await source.run(1000, interval=0.0006)
+
+    assert source.reads < 1000 / 2
+    assert source.longest_wait <= PAUSE + 0.0002
+
+
 async def test_a_lone_event_is_handed_on_at_once(source, far):
     await source.run(50, interval=1.0)
 
