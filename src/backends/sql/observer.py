@@ -136,13 +136,15 @@ class Observer:
             self._flight.cancel()
 
     async def _join(self) -> _Read:
-        """Wait a moment for the read that is under way, which is started where there is none."""
+        """Start the read, or wait a moment for the one that is under way."""
         if self._flight is None:
             self._slow = False
             self._flight = asyncio.get_running_loop().create_task(
                 self._read(), name=f"hybridpg-sql-observe-{describe(self._pool.endpoint)}"
             )
             self._flight.add_done_callback(_note_error)
+            # to its end: an error that is told here is what makes the next tries rare
+            return await asyncio.shield(self._flight)
         if not self._slow:
             done, _ = await asyncio.wait({self._flight}, timeout=WAIT_SECONDS)
             if done:

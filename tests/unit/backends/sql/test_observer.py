@@ -126,9 +126,7 @@ async def test_whoever_waits_for_a_slow_read_is_soon_sent_away():
     with pytest.raises(Busy, match="server db:5432 takes long to answer"):
         await view.catalog("db2")
     assert now() == WAIT_SECONDS, "the next ones do not wait at all"
-    with pytest.raises(Busy):  # not even the one that began it
-        await first
-    await asyncio.sleep(5)
+    await first
 
 
 async def test_what_a_slow_read_brought_is_shared_by_those_who_come_again():
@@ -136,10 +134,9 @@ async def test_what_a_slow_read_brought_is_shared_by_those_who_come_again():
     view = observer(server)
     first = asyncio.create_task(view.catalog("db1"))
     await asyncio.sleep(0)
-    for caller in (first, view.catalog("db2")):
-        with pytest.raises(Busy):
-            await caller
-    await asyncio.sleep(1.5)
+    with pytest.raises(Busy):
+        await view.catalog("db2")
+    await first
 
     assert "db2" in (await view.catalog("db2")).databases
     assert len(server.round_trips) == 1
@@ -271,5 +268,5 @@ async def test_closing_ends_the_read_that_is_under_way():
     await asyncio.sleep(0.1)
     view.close()
 
-    with pytest.raises(Unknown, match="cancelled"):
+    with pytest.raises(asyncio.CancelledError):
         await task
