@@ -138,7 +138,7 @@ class PgServer:
                 return
 
 
-def _die_with_us() -> None:
+def die_with_us() -> None:
     """Ask the kernel to end the server when the test process is gone (prctl PR_SET_PDEATHSIG)."""
     ctypes.CDLL(None).prctl(1, signal.SIGQUIT)
 
@@ -244,7 +244,7 @@ def make_server(major: int, folder: Path) -> PgServer:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                preexec_fn=_die_with_us,
+                preexec_fn=die_with_us,
                 **account,
             )
 

@@ -88,6 +88,11 @@ GOALS = (
     Goal("latency.1000.cpu", "µs an event at 1,000 a second, decoded", ours, 45),
     _least("queue.cycle", "times less than a bare asyncio.Queue", peer("asyncio.Queue"), 1),
     Goal("watch.idle50", "ms of CPU a second for 50 idle watches", ours, 5),
+    Goal("db.create.ratio", "times CREATE DATABASE alone on one connection", of_floor, 1.5),
+    Goal("db.edit.p99", "s for an edit meanwhile, at the 99th percentile", ours, 1),
+    Goal("db.steady.writes", "writes when nothing changes", ours, 0),
+    Goal("db.check.roundtrips", "round trips of SQL to check 2,000 databases", ours, 50),
+    Goal("rss.10k", "MiB for 10,000 objects", ours, 120),
     Goal("churn.10m", "times the memory after a tenth of it", of_floor, 1.05),
 )
 

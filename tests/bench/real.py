@@ -52,7 +52,7 @@ class Unavailable(Exception):
 @contextmanager
 def cluster(count: int) -> Iterator[Target]:
     """Run an API server that holds ``count`` objects; yields where it is."""
-    with _running() as state:
+    with running() as state:
         pki = state / "pki"
         admin = yaml.safe_load((state / "admin.kubeconfig").read_text())
         target = Target(
@@ -68,7 +68,8 @@ def cluster(count: int) -> Iterator[Target]:
 
 
 @contextmanager
-def _running() -> Iterator[Path]:
+def running() -> Iterator[Path]:
+    """Run an API server; yields the folder with its keys and kubeconfigs."""
     with tempfile.TemporaryDirectory(prefix="hybridpg-bench-") as name:
         state = Path(name) / "env"
         try:

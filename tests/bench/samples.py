@@ -247,6 +247,13 @@ async def ready(client: str, target: Target, count: int) -> Figures:
     return {"apply.ready": await (by_hand if client == "floor" else by_operator)()}
 
 
+async def scale(client: str, target: Target, count: int) -> Figures:
+    """Thousands of databases on one server: created at once, edited, checked, and held."""
+    from .scale import sample
+
+    return await sample(count)
+
+
 async def churn(client: str, target: Target, count: int) -> Figures:
     """MiB that a process holds after all events; the floor is what it held after a tenth."""
     from . import ours

@@ -175,6 +175,22 @@ SCENARIOS = {
         real.cluster,
     ),
     "ready": Scenario(samples.ready, (OURS, FLOOR), {"apply.ready": "s"}),
+    "scale": Scenario(
+        samples.scale,
+        (OURS,),
+        {
+            "db.create.ratio": "ms",
+            "db.edit.p99": "s",
+            "db.steady.writes": "count",
+            "db.check.roundtrips": "count",
+            "rss.10k": "MiB",
+        },
+        2_000,
+        8,
+        rounds=1,
+        seconds=3_600,
+        by_default=False,  # half an hour, and 20 GB of disk
+    ),
     "churn": Scenario(
         samples.churn,
         (OURS,),

@@ -10,6 +10,7 @@ from tests.bench.__main__ import main
 from tests.bench.real import Unavailable, cluster
 from tests.bench.replay import Served, replay
 from tests.bench.samples import listing, long, paced, real, watch, work
+from tests.bench.scenarios import SCENARIOS
 from tests.requirements import missing, require
 
 COUNT = 120
@@ -84,3 +85,22 @@ def test_a_reduced_run_has_client_go_beside_us(tmp_path):
 
     (noop, decode) = json.loads(output.read_text())
     assert noop["peers"]["client-go"] == decode["peers"]["client-go"] > noop["ours"]
+
+
+@pytest.mark.testenv
+@pytest.mark.postgres
+async def test_databases_are_created_checked_and_held_on_a_small_scale():
+    from tests.bench.scale import sample  # here: it needs what other tests of this module do not
+
+    scenario = SCENARIOS["scale"]
+    try:
+        figures = await sample(scenario.quick)
+    except Unavailable as error:
+        missing(str(error))
+
+    assert set(scenario.units) <= {name.partition("@")[0] for name in figures}
+    assert figures["db.steady.writes"] == 0
+    assert 1 <= figures["db.check.roundtrips"] <= 20, "the looks into each are not repeated"
+    assert figures["db.create.ratio"] > 0 < figures["db.create.ratio@floor"]
+    assert 0 < figures["db.edit.p99"] < 60
+    assert 30 < figures["rss.10k"] < 200

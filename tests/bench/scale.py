@@ -1,0 +1,377 @@
+"""Thousands of databases on one real PostgreSQL, with a real API server between it and its users.
+
+Half of the databases are there before the clock starts. The other half is created at once while
+people edit what is there, and while other servers accept connections and never answer. The floor
+is what one connection takes for the same number of bare ``CREATE DATABASE`` in the same run, half
+of them before and half after.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import random
+import sys
+import time
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+from tests.fix_postgres import PgServer
+
+from hybridpg.app.kinds import DATABASES, SERVERS
+from hybridpg.controller import (
+    CUSTOM_RESOURCE_DEFINITIONS,
+    NAMESPACES,
+    SECRETS,
+    AiohttpTransport,
+    Client,
+    Conflict,
+    MergePatch,
+    NotFound,
+    ObjectKey,
+    Resource,
+    load_kubeconfig,
+)
+from hybridpg.crds.manifest import crd_yaml
+
+from .figures import Figures
+from .real import running
+from .site import Controller, controller, folder, hung_servers, postgres, service_account
+
+TEAMS = 100
+HUNG = 50
+WAITING = 4
+"""Objects that wait for a server, for each database."""
+WRITERS = 16
+EDIT_EVERY = 0.1
+"""Seconds between two edits: a few hundred while everything is created."""
+QUIET_SECONDS = 3.0
+LONGEST = 1_800.0
+
+
+def log(text: str) -> None:
+    """Say on stderr where a run of minutes is."""
+    print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
+
+
+def key_of(number: int) -> ObjectKey:
+    """A database, dealt out to the teams; its name is its own on the server."""
+    return ObjectKey(f"team-{number % TEAMS}", f"db-{number}")
+
+
+def document(kind: Resource, key: ObjectKey, spec: dict[str, Any]) -> dict[str, Any]:
+    """An object with a Secret named after it."""
+    return {
+        "apiVersion": kind.api_version,
+        "kind": kind.kind,
+        "metadata": {"name": key.name, "namespace": key.namespace},
+        "spec": {"credentialsSecret": f"{key.name}-login", **spec},
+    }
+
+
+@dataclass
+class View:
+    """What a watch shows of the databases: which are Ready, and up to which generation."""
+
+    ready: set[ObjectKey] = field(default_factory=set)
+    shown: set[ObjectKey] = field(default_factory=set)
+    observed: dict[ObjectKey, int] = field(default_factory=dict)
+    last: float = 0.0
+    changed: asyncio.Condition = field(default_factory=asyncio.Condition)
+
+    async def follow(self, client: Client) -> None:
+        """Follow the watch until cancelled."""
+        version = (await client.list(DATABASES, limit=1)).resource_version
+        while True:
+            async for batch in client.watch(
+                DATABASES, resource_version=version, timeout_seconds=3000
+            ):
+                for line in batch:
+                    self._see(json.loads(line))
+                async with self.changed:
+                    self.changed.notify_all()
+
+    def _see(self, event: dict[str, Any]) -> None:
+        obj = event["object"]
+        if "name" not in obj["metadata"]:
+            return
+        key = ObjectKey(obj["metadata"]["namespace"], obj["metadata"]["name"])
+        status = obj.get("status") or {}
+        conditions = {c["type"]: c["status"] for c in status.get("conditions") or []}
+        if "Ready" in conditions:
+            self.shown.add(key)
+        if conditions.get("Ready") == "True":
+            self.ready.add(key)
+        self.observed[key] = status.get("observedGeneration", -1)
+        self.last = time.monotonic()
+
+    async def until(self, what: str, check: Any, seconds: float = LONGEST) -> None:
+        """Wait until ``check`` holds."""
+        try:
+            async with asyncio.timeout(seconds), self.changed:
+                await self.changed.wait_for(check)
+        except TimeoutError:
+            raise AssertionError(f"{what}: not within {seconds:g} s") from None
+
+
+@dataclass
+class Scene:
+    """Everything that runs."""
+
+    client: Client
+    pg: PgServer
+    controller: Controller
+    view: View
+
+
+async def write_all(client: Client, kind: Resource, objects: Iterable[dict[str, Any]]) -> None:
+    """Create objects, some at a time, as tools do."""
+    left = iter(objects)
+
+    async def write() -> None:
+        for obj in left:
+            await client.create(kind, obj, namespace=obj["metadata"].get("namespace", ""))
+
+    await asyncio.gather(*(write() for _ in range(WRITERS)))
+
+
+async def furnish(client: Client, pg: PgServer, hung: list[int]) -> None:
+    """Install the kinds, make the namespaces, and a server in each."""
+    for each in yaml.safe_load_all(crd_yaml()):
+        await client.create(CUSTOM_RESOURCE_DEFINITIONS, each)
+    teams = [f"team-{number}" for number in range(TEAMS)]
+    names = ["platform", *teams, *(f"hung-{number}" for number in range(len(hung)))]
+    body = {"apiVersion": "v1", "kind": "Namespace"}
+    await write_all(client, NAMESPACES, [{**body, "metadata": {"name": name}} for name in names])
+    values = {"username": "postgres", "password": pg.password, "ca.crt": pg.ca}
+    admin = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "admin", "namespace": "platform"},
+        "stringData": values,
+    }
+    await client.create(SECRETS, admin, namespace="platform")
+    while True:
+        with contextlib.suppress(NotFound):
+            await client.list(DATABASES, limit=1)
+            break
+        await asyncio.sleep(0.1)
+    await write_all(client, SERVERS, [_server(team, "main") for team in teams])
+    stuck = [f"hung-{number}" for number in range(len(hung))]
+    await write_all(client, SERVERS, [_server(name, name) for name in stuck])
+    await write_all(client, DATABASES, [_database(ObjectKey(name, name)) for name in stuck])
+
+
+def _server(namespace: str, name: str) -> dict[str, Any]:
+    spec = {"backendOptions": {"server": name}}
+    return document(SERVERS, ObjectKey(namespace, "pg"), spec)
+
+
+def _database(key: ObjectKey, server: str = "pg") -> dict[str, Any]:
+    return document(DATABASES, key, {"serverRef": {"name": server}})
+
+
+def config_of(pg: PgServer, hung: list[int]) -> dict[str, Any]:
+    """One server for all teams, and the ones that hang, each for a team of its own."""
+    common = {"secret": "platform/admin", "host": "127.0.0.1"}
+    servers = {"main": {**common, "port": pg.port, "allowed_namespaces": ["team-*"]}}
+    for number, port in enumerate(hung):
+        name = f"hung-{number}"
+        servers[name] = {**common, "port": port, "allowed_namespaces": [name]}
+    return {"backend": "external", "backends": {"external": {"servers": servers}}}
+
+
+@asynccontextmanager
+async def scene(databases: int) -> AsyncIterator[Scene]:
+    """Run everything; what is in it goes with it."""
+    with (
+        folder(databases) as place,
+        postgres(place) as pg,
+        hung_servers(HUNG) as hung,
+        running() as state,
+    ):
+        admin = state / "admin.kubeconfig"
+        kubectl = _kubectl()
+        account = service_account(kubectl, admin, place)
+        transport = AiohttpTransport(await load_kubeconfig(admin))
+        client, view = Client(transport), View()
+        server = yaml.safe_load(admin.read_text())["clusters"][0]["cluster"]["server"]
+        await furnish(client, pg, hung)
+        following = asyncio.create_task(view.follow(client))
+        try:
+            with controller(place, config_of(pg, hung), server, account) as made:
+                yield Scene(client, pg, made, view)
+        finally:
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
+            await client.close()
+
+
+def _kubectl() -> Path:
+    assets = os.environ.get("KUBEBUILDER_ASSETS") or os.environ.get("TESTENV_BIN")
+    return Path(assets or Path.home() / ".cache/hybridpg/testenv/bin") / "kubectl"
+
+
+def bare(pg: PgServer, first: int, count: int) -> float:
+    """Return the seconds that one connection takes for the statements alone."""
+    with pg.connect("postgres", "postgres", pg.password) as connection:
+        began = time.perf_counter()
+        for number in range(first, first + count):
+            connection.execute(f"CREATE DATABASE bare_{number} TEMPLATE template0".encode())
+        seconds = time.perf_counter() - began
+        for number in range(first, first + count):
+            connection.execute(f"DROP DATABASE bare_{number}".encode())
+    return seconds
+
+
+async def edits(scene: Scene, existing: int, stop: asyncio.Event) -> list[float]:
+    """Edit a database now and then; return how long each took to be handled, in seconds."""
+    took: list[float] = []
+    chance = random.Random(1)
+    under_way: set[asyncio.Task[None]] = set()
+
+    async def edit(number: int, policy: str) -> None:
+        key = key_of(number)
+        began = time.monotonic()
+        body = MergePatch({"spec": {"deletionPolicy": policy}})
+        try:
+            changed = await scene.client.patch(DATABASES, key, body)
+        except Conflict:
+            return
+        generation = changed["metadata"]["generation"]
+        seen = scene.view.observed
+        await scene.view.until(f"edit of {key}", lambda: seen.get(key, -1) >= generation)
+        took.append(time.monotonic() - began)
+
+    count = 0
+    while not stop.is_set():
+        policy = "Retain" if (count // existing) % 2 else "Delete"
+        task = asyncio.create_task(edit(chance.randrange(existing), policy))
+        under_way.add(task)
+        task.add_done_callback(under_way.discard)
+        count += 1
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), EDIT_EVERY)
+    await asyncio.gather(*under_way)
+    return took
+
+
+async def create(scene: Scene, numbers: range) -> float:
+    """Create databases at once; return the seconds until the last one is Ready."""
+    began = time.monotonic()
+    keys = {key_of(number) for number in numbers}
+    await write_all(scene.client, DATABASES, [_database(key_of(number)) for number in numbers])
+    log(f"{len(numbers)} objects are written after {time.monotonic() - began:.1f} s")
+    await scene.view.until("not all are Ready", lambda: keys <= scene.view.ready)
+    return time.monotonic() - began
+
+
+def percentile(values: list[float], part: float) -> float:
+    """The value that this part of all does not exceed."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(part * len(ordered)))]
+
+
+async def still(scene: Scene, seconds: float = QUIET_SECONDS) -> None:
+    """Wait until no object has changed for a while."""
+    while time.monotonic() - scene.view.last < seconds:
+        await asyncio.sleep(0.2)
+
+
+def transactions(pg: PgServer) -> int:
+    """The id of the next transaction that writes."""
+    return int(pg.run("SELECT pg_snapshot_xmax(pg_current_snapshot())::text")[0][0])
+
+
+async def steady(scene: Scene, count: int) -> Figures:
+    """Let everything be looked at, all at once; return writes and round trips of SQL.
+
+    The first time each database is looked into, which is due once an hour; the second time is
+    what a resync costs.
+    """
+    pg = scene.pg
+    pg.run("ALTER SYSTEM SET autovacuum = off")  # it would be taken for the controller
+    await touch(scene, count, "warm")
+    pg.run("ALTER SYSTEM SET log_statement = 'all'")
+    pg.run("SELECT pg_reload_conf()")
+    await asyncio.sleep(QUIET_SECONDS)
+    before, first = scene.controller.writes(), transactions(pg)
+    with pg.statements() as sent:
+        seconds = await touch(scene, count, "checked")
+        writes = scene.controller.writes() - before + transactions(pg) - first
+    log(f"check of {count} in {seconds:.1f} s: {len(sent)} round trips, {writes} writes")
+    pg.run("ALTER SYSTEM SET log_statement = 'none'")
+    pg.run("SELECT pg_reload_conf()")
+    return {"db.steady.writes": writes, "db.check.roundtrips": len(sent)}
+
+
+async def touch(scene: Scene, count: int, label: str) -> float:
+    """Label every database, so that a pass is made of each; return the seconds until all were."""
+    began, passes = time.monotonic(), scene.controller.passes()
+    body = MergePatch({"metadata": {"labels": {label: "yes"}}})
+    left = iter(range(count))
+
+    async def write() -> None:
+        for number in left:
+            await scene.client.patch(DATABASES, key_of(number), body)
+
+    await asyncio.gather(*(write() for _ in range(WRITERS)))
+    done = scene.controller.passes
+    while done() - passes < count:
+        assert time.monotonic() - began < LONGEST, "not every object is looked at"
+        await asyncio.sleep(0.2)
+    seconds = time.monotonic() - began
+    await still(scene)
+    return seconds
+
+
+async def creation(scene: Scene, count: int) -> Figures:
+    """Create half of the databases at once, while others are edited."""
+    half = count // 2
+    seconds = await create(scene, range(half))
+    log(f"the first half: {1e3 * seconds / half:.1f} ms a database")
+    before = await asyncio.to_thread(bare, scene.pg, 0, half // 2)
+    stop, cpu = asyncio.Event(), scene.controller.cpu()
+    editing = asyncio.create_task(edits(scene, half, stop))
+    seconds = await create(scene, range(half, count))
+    stop.set()
+    took = await editing
+    cpu = scene.controller.cpu() - cpu
+    after = await asyncio.to_thread(bare, scene.pg, half, half - half // 2)
+    floor = before + after
+    log(
+        f"the other half: {1e3 * seconds / half:.1f} ms a database, bare {1e3 * floor / half:.1f}, "
+        f"ratio {seconds / floor:.2f}, of the controller's processor {1e3 * cpu / half:.1f} ms; "
+        f"{len(took)} edits: p50 {percentile(took, 0.5):.3f} s, p99 {percentile(took, 0.99):.3f} s"
+    )
+    return {
+        "db.create.ratio": seconds / half * 1e3,
+        "db.create.ratio@floor": floor / half * 1e3,
+        "db.edit.p99": percentile(took, 0.99),
+    }
+
+
+async def crowd(scene: Scene, count: int) -> Figures:
+    """Add what waits for a server, and return the memory that all of it takes."""
+    names = [ObjectKey(f"team-{n % TEAMS}", f"waits-{n}") for n in range(WAITING * count)]
+    await write_all(scene.client, DATABASES, [_database(key, "later") for key in names])
+    await scene.view.until("not all are seen", lambda: scene.view.shown >= set(names))
+    await still(scene)
+    memory = scene.controller.memory()
+    log(f"{(1 + WAITING) * count} objects: {memory:.1f} MiB")
+    return {"rss.10k": memory}
+
+
+async def sample(count: int) -> Figures:
+    """All figures of one scene with so many databases."""
+    # a quarter more for the bare ones, which are dropped again
+    async with scene(count + count // 4) as made:
+        figures = await creation(made, count)
+        figures |= await steady(made, count)
+        return figures | await crowd(made, count)
