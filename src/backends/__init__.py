@@ -21,6 +21,7 @@ from .protocol import (
     Capabilities,
     Inventory,
 )
+from .retained import KeepsThings, Retained, RetainedThings
 from .values import (
     Absent,
     AdminLogin,
@@ -64,6 +65,7 @@ __all__ = [
     "Endpoint",
     "Fence",
     "Inventory",
+    "KeepsThings",
     "KubeApi",
     "Observed",
     "Outcome",
@@ -76,6 +78,8 @@ __all__ = [
     "Quota",
     "Refused",
     "Rejected",
+    "Retained",
+    "RetainedThings",
     "Retired",
     "ServerRef",
     "ServerState",

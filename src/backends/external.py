@@ -14,12 +14,13 @@ from typing import Final, Literal, TypeGuard, get_args
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from ..crds import ServerSpec
-from .errors import Rejected, Unavailable
+from .errors import BackendError, Rejected, Unavailable
 from .protocol import (
     BackendContext,
     Capabilities,
     Inventory,
 )
+from .retained import RetainedThings
 from .sql import SqlDatabases
 from .sql.pool import Now, loop_time
 from .values import (
@@ -188,8 +189,22 @@ class External(SqlDatabases):
             )
         return name, chosen
 
+    async def retained(self) -> RetainedThings:
+        """Return the databases on all configured servers that outlived their objects."""
+        things = RetainedThings()
+        for name, chosen in sorted(self._servers_by_name.items()):
+            try:
+                endpoint = await self._endpoint_of(name, chosen)
+            except BackendError as error:
+                things += RetainedThings(problems=(str(error),))
+                continue
+            things += await self.retained_databases(endpoint, f"server {name} ({endpoint.host})")
+        return things
+
     async def _endpoint(self, server: ServerRef) -> Endpoint:
-        name, chosen = self._configured(server)
+        return await self._endpoint_of(*self._configured(server))
+
+    async def _endpoint_of(self, name: str, chosen: ExternalServer) -> Endpoint:
         namespace, _, secret = chosen.secret.rpartition("/")
         namespace = namespace or _own_namespace(f"backends.{self.name}.servers.{name}.secret")
         data = await self._kube.get_secret(namespace, secret)

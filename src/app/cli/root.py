@@ -17,6 +17,7 @@ from .crd import crd
 from .dev import dev
 from .exits import Exit
 from .plan import plan
+from .retained import retained
 from .run import run
 from .version import version
 
@@ -29,7 +30,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for verb in (run, plan, dev, crd, version):
+for verb in (run, plan, retained, dev, crd, version):
     app.command()(verb)
 app.add_typer(config, name="config")
 

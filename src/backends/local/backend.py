@@ -21,6 +21,7 @@ from ..protocol import (
     Capabilities,
     Inventory,
 )
+from ..retained import RetainedThings
 from ..sql.base import SqlDatabases
 from ..sql.connection import MAINTENANCE_DATABASE, Session, closing
 from ..values import (
@@ -46,6 +47,7 @@ from .failures import translated
 from .installations import Installations
 from .inventory import LocalInventory
 from .jobs import Job, Jobs
+from .kept import kept_servers
 from .layout import Home
 from .options import LocalOptions
 from .plan import TakeOver, plan
@@ -170,6 +172,14 @@ class Local(SqlDatabases):
         if not isinstance(observed, LocalState):
             raise Unknown(f"server {server.external_name} was not looked at by this backend")
         return (await self._open()).endpoint(observed.port)
+
+    async def retained(self) -> RetainedThings:
+        """Return the servers, databases and snapshots of this machine that outlived objects."""
+        site = await self._open()
+        things, records = await asyncio.to_thread(kept_servers, site.layout)
+        for name, record in records.items():
+            things += await self.retained_databases(site.endpoint(record.port), f"server {name}")
+        return things
 
     async def close(self) -> None:
         """End jobs and connections; servers stay."""

@@ -12,8 +12,9 @@ from dataclasses import replace
 from functools import partial
 from typing import Final
 
-from ..errors import Unknown
+from ..errors import BackendError, Unknown
 from ..fence import Fence, no_fence
+from ..retained import Retained, RetainedThings
 from ..values import (
     Change,
     Credentials,
@@ -215,6 +216,21 @@ class SqlDatabases:
         """Return the shared view of a server, for a backend that knows servers by login only."""
         _, observer = self._server(endpoint)
         return await observer.catalog("")
+
+    async def retained_databases(self, endpoint: Endpoint, place: str) -> RetainedThings:
+        """Return the databases of a server that outlived their objects; ``place`` names it."""
+        try:
+            catalog = await self.server_catalog(endpoint)
+        except BackendError as error:
+            return RetainedThings(problems=(f"{place}: {error}",))
+        owners = {name: role.owner for name, role in sorted(catalog.roles.items())}
+        return RetainedThings(
+            tuple(
+                Retained("database", name, owner, place)
+                for name, owner in owners.items()
+                if owner is not None and owner.retained
+            )
+        )
 
     async def close(self) -> None:
         """Close all connections."""
