@@ -36,6 +36,9 @@ Step = Callable[[StatusDraft], Awaitable[Result]]
 STALE_RETRY_SECONDS: Final = 0.2
 """After a write was refused as stale: the newer object is on its way through the watch."""
 
+CATCH_UP_SECONDS: Final = 0.05
+"""Until the cache shows our own last write: the watch tells of it within milliseconds."""
+
 LOOK_ON_SECONDS: Final = 60.0
 """Until a paused object that others depend on is looked at again."""
 
@@ -90,7 +93,7 @@ class ObjectReconciler(ABC):
             return Result()
         subject = Subject.of(self.resource, cached)
         if self._is_behind(subject):
-            return Result(requeue_after=STALE_RETRY_SECONDS)
+            return Result(requeue_after=CATCH_UP_SECONDS)
         if request.priority > LOW and _nobody_uses(subject):
             # a thousand new objects must not delay an edit of one that somebody works with
             return Result(requeue_after=STEP_BACK_SECONDS, priority=LOW)

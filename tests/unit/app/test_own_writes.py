@@ -11,7 +11,7 @@ import pytest
 
 from hybridpg.app.database import DatabaseReconciler
 from hybridpg.app.kinds import DATABASES
-from hybridpg.app.reconciler import STALE_RETRY_SECONDS
+from hybridpg.app.reconciler import CATCH_UP_SECONDS
 from hybridpg.controller import KubeObject, MergePatch, ObjectKey, ReadStore, Request, Result
 from hybridpg.controller.decode import decode_object
 
@@ -64,7 +64,7 @@ async def test_a_pass_on_what_was_before_our_own_write_is_put_off_without_a_requ
     """It would decide the same again, and its write would be refused as stale."""
     async with both_ready() as world:
         reconciler, _ = await lagging(world)
-        assert await reconciler(Request(KEY)) == Result(requeue_after=STALE_RETRY_SECONDS)
+        assert await reconciler(Request(KEY)) == Result(requeue_after=CATCH_UP_SECONDS)
         assert world.cluster.requests == []
 
 
@@ -75,7 +75,7 @@ async def test_once_the_cache_shows_the_write_passes_go_on_and_write_nothing():
         cache.shown = None
         again = await reconciler(Request(KEY))
         assert again.requeue_after is not None
-        assert again.requeue_after > STALE_RETRY_SECONDS
+        assert again.requeue_after > CATCH_UP_SECONDS
         assert world.writes() == 0
 
 
