@@ -411,9 +411,7 @@ def test_every_scenario_measures_us_and_says_in_which_unit():
 
 
 def test_every_row_that_was_asked_for_is_measured():
-    rows = {row for each in SCENARIOS.values() for row in each.units
-        "rss.10k",
-    }
+    rows = {row for each in SCENARIOS.values() for row in each.units}
 
     assert rows >= {
         "apply.ready",
@@ -434,6 +432,7 @@ def test_every_row_that_was_asked_for_is_measured():
         "watch.e2e.decode",
         "watch.e2e.noop",
         "watch.idle50",
+        "rss.10k",
     }
 
 
