@@ -264,10 +264,10 @@ def test_an_event_of_a_large_object_costs_a_fraction_of_decoding_all_of_it():
     event = line("MODIFIED", obj("a", 7, spec={f"key{n}": ["x" * 20] for n in range(800)}))
 
     def cost(function: Callable[[bytes], object]) -> float:
-        started = time.perf_counter()
+        started = time.thread_time()
         for _ in range(200):
             function(event)
-        return time.perf_counter() - started
+        return time.thread_time() - started
 
     rounds = [(cost(json.loads), cost(decode_event)) for _ in range(5)]
     assert min(own for _, own in rounds) < min(whole for whole, _ in rounds) / 3

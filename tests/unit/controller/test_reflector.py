@@ -188,19 +188,19 @@ class Silent:
 
 
 async def test_no_slice_of_a_long_relist_holds_the_loop_for_long():
-    """Compared with the whole of it: milliseconds mean nothing on a busy machine."""
+    """By processor time, and compared with the whole of it: the machine may be busy."""
     writer = Writer()
     writer.add_index("size", lambda obj: [str(obj.decode()["spec"]["size"])])
     reflector = Reflector(writer, told(Silent()), on_listed=lambda: None)
     await reflector.apply(Listed(named(30_000)))
     task = asyncio.create_task(reflector.apply(Listed(named(30_000, version=2))))
-    longest, began = 0.0, time.perf_counter()
+    longest, began = 0.0, time.thread_time()
     begun = began
     while not task.done():
         await asyncio.sleep(0)
-        now = time.perf_counter()
+        now = time.thread_time()
         longest, begun = max(longest, now - begun), now
-    assert longest < (time.perf_counter() - began) / 5
+    assert longest < (time.thread_time() - began) / 5
 
 
 @pytest.mark.parametrize(("count", "sizes"), [(0, []), (2, [2]), (3, [3]), (7, [3, 3, 1])])
