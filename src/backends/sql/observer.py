@@ -111,7 +111,7 @@ class Observer:
         known = self._insides.get(database.oid)
         if known is not None and self._now() < known[0]:
             return known[1]
-        async with self._pool.session(database.name) as session:
+        async with self._pool.session(database.name, looking=True) as session:
             extensions, public = await session.execute(
                 statements(_INSIDE), doing=f"cannot look into database {database.name!r}"
             )

@@ -110,7 +110,8 @@ class Pool:
             finally:
                 self._give_back(session, dbname)
         finally:
-            self._held += (self._now() - began - self._held) * WEIGHT
+            if not looking:
+                self._held += (self._now() - began - self._held) * WEIGHT
             self._leave(looking)
 
     def close(self) -> None:
@@ -136,7 +137,7 @@ class Pool:
         if not queue and self._free(looking):
             self._count(looking, 1)
         elif len(queue) >= WAITING:
-            raise self._busy()
+            raise self._busy(looking)
         else:
             await self._wait(queue, looking)
 
@@ -154,7 +155,7 @@ class Pool:
             if not turn.done():
                 queue.remove(turn)
         if not turn.done():
-            raise self._busy()
+            raise self._busy(looking)
 
     def _count(self, looking: bool, places: int) -> None:
         self._taken += places
@@ -169,14 +170,16 @@ class Pool:
                 queue.popleft().set_result(None)
                 return
 
-    def _busy(self) -> Busy:
-        """Say when to come again: each a little later than the one before."""
-        pace = self._held / WRITING / EAGERNESS
-        now = self._now()
-        self._crowd = min(max(self._crowd, now) + pace, now + CROWD_SECONDS)
+    def _busy(self, looking: bool) -> Busy:
+        """Say when to come again: of the writers, each a little later than the one before."""
+        ahead = 0.0
+        if not looking:
+            now, pace = self._now(), self._held / WRITING / EAGERNESS
+            self._crowd = min(max(self._crowd, now) + pace, now + CROWD_SECONDS)
+            ahead = self._crowd - now
         return Busy(
             f"all {SESSIONS} sessions on server {describe(self.endpoint)} are in use",
-            retry_after=come_again() + self._crowd - now,
+            retry_after=come_again() + ahead,
         )
 
     async def _open(self, dbname: str) -> Session:

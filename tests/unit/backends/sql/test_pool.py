@@ -109,6 +109,21 @@ async def test_who_only_looks_does_not_wait_for_those_who_write():
     await asyncio.gather(*others)
 
 
+async def test_who_only_looks_is_not_put_behind_the_crowd():
+    sessions = pool(FakeServer())
+    for _ in range(100):
+        await outcomes(sessions, WRITING, 1.0)
+    await outcomes(sessions, 100, 1.0)
+    others = [asyncio.create_task(use(sessions, 0.1, looking=True)) for _ in range(8)]
+    await asyncio.sleep(0)
+
+    with pytest.raises(Busy) as caught:
+        await use(sessions, looking=True)
+
+    assert caught.value.retry_after <= BUSY_SECONDS[1]
+    await asyncio.gather(*others)
+
+
 async def test_a_crowd_comes_back_as_fast_as_it_can_be_served():
     """A pass that is turned away has cost as much as one that is not."""
     sessions = pool(FakeServer())
