@@ -334,7 +334,9 @@ async def touch(scene: Scene, count: int, label: str) -> float:
 async def creation(scene: Scene, count: int) -> Figures:
     """Create half of the databases at once, while others are edited."""
     half = count // 2
+    log(f"memory at the start {scene.controller.memory():.1f} MiB")
     seconds = await create(scene, range(half))
+    log(f"memory {scene.controller.memory():.1f} MiB")
     log(f"the first half: {1e3 * seconds / half:.1f} ms a database")
     before = await asyncio.to_thread(bare, scene.pg, 0, half // 2)
     stop, cpu = asyncio.Event(), scene.controller.cpu()
@@ -348,7 +350,8 @@ async def creation(scene: Scene, count: int) -> Figures:
     log(
         f"the other half: {1e3 * seconds / half:.1f} ms a database, bare {1e3 * floor / half:.1f}, "
         f"ratio {seconds / floor:.2f}, of the controller's processor {1e3 * cpu / half:.1f} ms; "
-        f"{len(took)} edits: p50 {percentile(took, 0.5):.3f} s, p99 {percentile(took, 0.99):.3f} s"
+        f"{len(took)} edits, p50 {percentile(took, 0.5):.3f} s, p99 {percentile(took, 0.99):.3f}, "
+        f"at most {max(took):.1f} s"
     )
     return {
         "db.create.ratio": seconds / half * 1e3,
