@@ -6,11 +6,12 @@ observe → plan → apply, then the login and the Secret that publishes it, the
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from ..backends import (
     Absent,
+    AdminLogin,
     Backend,
     Change,
     Credentials,
@@ -135,13 +136,29 @@ class ServerReconciler(ObjectReconciler):
             server = _Server(draft, parse_spec(ServerSpec, draft.subject), backend, ref)
             return await self._revive(server, secret, observed)
         endpoint = await backend.endpoint(ref, observed.state)
-        if endpoint.admin is None and secret is None:
+        if endpoint.admin is not None or secret is not None:
+            full = with_admin(endpoint, observed.state.admin_username, secret)
+            entry = ServerEntry(ref, backend.name, full)
+            self.runtime.directory.publish(draft.subject.key, entry)
+        elif revive and self.runtime.directory.get(draft.subject.key) is None:
+            await self._make_way_in(draft, target, observed.state, endpoint)
+        else:
             self.runtime.directory.doubt(draft.subject.key)
-            return None  # nobody can log in any more; the databases say that they wait
-        full = with_admin(endpoint, observed.state.admin_username, secret)
-        entry = ServerEntry(ref, backend.name, full)
-        self.runtime.directory.publish(draft.subject.key, entry)
         return None
+
+    async def _make_way_in(
+        self, draft: StatusDraft, target: ServerTarget, state: ServerState, endpoint: Endpoint
+    ) -> None:
+        """Let the databases be deleted of a server whose Secret is proven lost.
+
+        A namespace is emptied in any order, and takes no new Secret meanwhile. Nobody knows the
+        password any more, so a new one that only this process knows takes nothing from anybody.
+        """
+        login = Credentials(state.admin_username, self._rotation.keeper.new_password())
+        backend, ref = target.backend, target.ref
+        done_or_busy(await backend.update_admin_password(ref, state, login))
+        full = replace(endpoint, admin=AdminLogin(login.username, login.password))
+        self.runtime.directory.publish(draft.subject.key, ServerEntry(ref, backend.name, full))
 
     async def _revive(
         self, server: _Server, secret: CredentialsSecret | None, observed: Observed[ServerState]

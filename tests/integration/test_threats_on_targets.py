@@ -93,14 +93,13 @@ def test_m8_the_mark_decides_and_not_a_forged_status(tenants: Tenants):
     tenant.plane.wait_ready("pg/marked")
     login, folders = tenant.plane.secret("s3"), set(os.listdir(tenants.servers))
     place = {"backend": "local", "externalName": f"{tenant.namespace}-marked"}
-    for number, forged in enumerate(
-        (
-            {"backend": "external", "externalName": "other"},
-            {"backend": "nowhere"},
-            {"externalName": "../../other"},
-            {"backend": None, "externalName": None, "conditions": None},
-        )
-    ):
+    forgeries: list[dict[str, Any]] = [
+        {"backend": "external", "externalName": "other"},
+        {"backend": "nowhere"},
+        {"externalName": "../../other"},
+        {"backend": None, "externalName": None, "conditions": None},
+    ]
+    for number, forged in enumerate(forgeries):
         assert tenant.forge("pg/marked", forged).returncode == 0
         tenant.may("annotate", "pg/marked", f"touched={number}", "--overwrite")
 

@@ -13,6 +13,7 @@ from hybridpg.app.kinds import DATABASES, FINALIZER, SERVERS
 from hybridpg.backends import (
     Credentials,
     DatabaseRef,
+    Denied,
     Done,
     Endpoint,
     Outcome,
@@ -119,8 +120,8 @@ async def test_a_server_goes_although_its_secret_is_gone():
         assert world.target.calls["delete_server"] == 1
 
 
-async def test_without_the_admins_secret_a_deletion_says_what_it_waits_for():
-    """D31, invariant 15: what nobody can log in to any more is neither skipped nor a crash."""
+async def test_without_the_admins_secret_a_deletion_makes_itself_a_way_in():
+    """D31: nobody can log in any more, so a new password takes nothing from anybody."""
     world = World()
     await world.prepare()
     async with world.operator():
@@ -131,12 +132,33 @@ async def test_without_the_admins_secret_a_deletion_says_what_it_waits_for():
     await world.delete(SERVERS, "pg")
     await world.delete(DATABASES, "app")
     async with world.operator():
-        condition = await world.reason(DATABASES, "app", "WaitingForServer")
-        assert "pg" in condition["message"]
+        await world.gone(DATABASES, "app")
+        await world.gone(SERVERS, "pg")
+    order = [line.split()[0] for line in world.target.trace]
+    assert order.index("update_admin_password") < order.index("delete_database")
+    assert world.target.servers == {}
+    assert world.target.calls["delete_database"] == 1
+
+
+async def test_without_the_admins_secret_and_without_an_answer_a_deletion_says_so():
+    """D31, invariant 15: what cannot be done now is neither skipped nor a crash."""
+    world = World()
+    await world.prepare()
+    async with world.operator():
+        await world.server(deletionPolicy="Delete")
+        await world.database(deletionPolicy="Delete")
+        await world.ready(DATABASES, "app")
+    await world.delete(SECRETS, "pg-login")
+    await world.delete(SERVERS, "pg")
+    await world.delete(DATABASES, "app")
+    world.target.fail["update_admin_password"] = Denied("the account may not change passwords")
+    async with world.operator():
+        condition = await world.reason(SERVERS, "pg", "Denied")
+        assert "the account may not change passwords" in condition["message"]
+        await world.reason(DATABASES, "app", "WaitingForServer")
         await asyncio.sleep(600)
         assert FINALIZER in (await world.get(DATABASES, "app"))["metadata"]["finalizers"]
         assert "app" in world.target.servers["team-pg"].databases
-        assert [e for e in await world.events("app") if e[1] == "WaitingForServer"]
 
 
 async def test_what_somebody_dropped_by_hand_comes_back_within_a_resync():
