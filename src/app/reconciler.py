@@ -39,6 +39,10 @@ STALE_RETRY_SECONDS: Final = 0.2
 CATCH_UP_SECONDS: Final = 0.05
 """Until the cache shows our own last write: the watch tells of it within milliseconds."""
 
+CATCH_UP_LIMIT: Final = 30.0
+"""After that the cache is believed all the same: versions go backwards where an administrator puts
+an older state of the API server's database back, and no object may wait for ever."""
+
 LOOK_ON_SECONDS: Final = 60.0
 """Until a paused object that others depend on is looked at again."""
 
@@ -60,8 +64,8 @@ class ObjectReconciler(ABC):
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime
         self._busy_since: dict[ObjectKey, float] = {}
-        # versions that we wrote and the cache does not show yet
-        self._written: dict[ObjectKey, Subject] = {}
+        # versions that we wrote and the cache does not show yet, and when
+        self._written: dict[ObjectKey, tuple[Subject, float]] = {}
 
     @property
     @abstractmethod
@@ -92,8 +96,9 @@ class ObjectReconciler(ABC):
             self._written.pop(request.key, None)
             return Result()
         subject = Subject.of(self.resource, cached)
-        if self._is_behind(subject):
-            return Result(requeue_after=CATCH_UP_SECONDS)
+        behind = self._behind(subject)
+        if behind is not None:
+            return Result(requeue_after=max(CATCH_UP_SECONDS, behind))
         if request.priority > LOW and _nobody_uses(subject):
             # a thousand new objects must not delay an edit of one that somebody works with
             return Result(requeue_after=STEP_BACK_SECONDS, priority=LOW)
@@ -105,20 +110,21 @@ class ObjectReconciler(ABC):
             return Result(requeue_after=STALE_RETRY_SECONDS)
         finally:
             if draft.subject.resource_version != subject.resource_version:
-                self._written[request.key] = draft.subject
+                self._written[request.key] = draft.subject, asyncio.get_running_loop().time()
 
-    def _is_behind(self, cached: Subject) -> bool:
-        """Return whether the cache does not show our own last write yet.
+    def _behind(self, cached: Subject) -> float | None:
+        """Return for how long the cache has not shown our own last write; None where it does.
 
         What would be decided on it was decided already, and every write refused as stale.
         """
-        written = self._written.get(cached.key)
-        if written is None:
-            return False
-        if written.uid == cached.uid and cached.is_older_than(written):
-            return True
+        if cached.key not in self._written:
+            return None
+        written, at = self._written[cached.key]
+        behind = asyncio.get_running_loop().time() - at
+        if written.uid == cached.uid and cached.is_older_than(written) and behind < CATCH_UP_LIMIT:
+            return behind
         del self._written[cached.key]
-        return False
+        return None
 
     async def _guarded(self, draft: StatusDraft) -> Result:
         subject = draft.subject

@@ -11,7 +11,7 @@ import pytest
 
 from hybridpg.app.database import DatabaseReconciler
 from hybridpg.app.kinds import DATABASES
-from hybridpg.app.reconciler import CATCH_UP_SECONDS
+from hybridpg.app.reconciler import CATCH_UP_LIMIT, CATCH_UP_SECONDS
 from hybridpg.controller import KubeObject, MergePatch, ObjectKey, ReadStore, Request, Result
 from hybridpg.controller.decode import decode_object
 
@@ -66,6 +66,23 @@ async def test_a_pass_on_what_was_before_our_own_write_is_put_off_without_a_requ
         reconciler, _ = await lagging(world)
         assert await reconciler(Request(KEY)) == Result(requeue_after=CATCH_UP_SECONDS)
         assert world.cluster.requests == []
+
+
+async def test_a_cache_that_stays_behind_is_asked_ever_less_often_and_believed_in_the_end():
+    """Versions go backwards where the API server's database is restored from a backup."""
+    async with both_ready() as world:
+        reconciler, _ = await lagging(world)
+        looks, waited = 0, 0.0
+        while not world.cluster.requests:
+            result = await reconciler(Request(KEY))
+            looks += 1
+            if world.cluster.requests:
+                break
+            assert result.requeue_after is not None
+            waited += result.requeue_after
+            await asyncio.sleep(result.requeue_after)
+        assert CATCH_UP_LIMIT <= waited < 3 * CATCH_UP_LIMIT
+        assert looks < 15
 
 
 async def test_once_the_cache_shows_the_write_passes_go_on_and_write_nothing():
