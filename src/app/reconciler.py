@@ -137,11 +137,13 @@ class ObjectReconciler(ABC):
 
     async def _attempt(self, draft: StatusDraft, step: Step) -> Result:
         """Run a step; what it raises by contract becomes a condition."""
-        key, busy = draft.subject.key, None
+        # the error itself is not kept: a frame that holds its own traceback is garbage that only
+        # the collector can find, and a target that is busy is met by every pass
+        key, busy = draft.subject.key, False
         try:
             return await step(draft)
         except Busy as error:
-            busy = error
+            busy = True
             if draft.subject.deleting and self._busy_for(key) >= BUSY_SECONDS:
                 draft.progressing(Reason.DELETING, f"the deletion waits: {error}")
                 await self._write(draft)
@@ -149,7 +151,7 @@ class ObjectReconciler(ABC):
         except CONTRACT as error:
             return await self._fail(draft, error)
         finally:
-            if busy is None:
+            if not busy:
                 self._busy_since.pop(key, None)
 
     def _busy_for(self, key: ObjectKey) -> float:

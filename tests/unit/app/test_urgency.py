@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 
 import pytest
 
-from hybridpg.app.kinds import DATABASES
-from hybridpg.backends import Change, DatabaseRef, Outcome
+from hybridpg.app.kinds import DATABASES, SERVERS
+from hybridpg.app.status import StatusDraft
+from hybridpg.backends import Busy, Change, DatabaseRef, Outcome
 
 from .memory import MemoryBackend
 from .world import World
@@ -71,3 +73,41 @@ async def test_a_lone_database_is_made_as_soon_as_there_is_a_worker():
         await world.ready(DATABASES, "app")
 
         assert asyncio.get_running_loop().time() - began < 1.0
+
+
+class BusyBackend(MemoryBackend):
+    """A backend whose target has no time at first."""
+
+    refusals = 50
+
+    async def create_or_update_database(
+        self, database: DatabaseRef, changes: tuple[Change, ...]
+    ) -> Outcome:
+        if self.refusals:
+            self.refusals -= 1
+            raise Busy("no session is free", retry_after=0.1)
+        return await super().create_or_update_database(database, changes)
+
+
+async def test_a_pass_that_is_turned_away_leaves_no_garbage():
+    """A crowd is turned away by the thousand, and the collector runs rarely."""
+    world = World()
+    world.backend = backend = BusyBackend(world.target)
+    await world.prepare()
+    async with world.operator():
+        await world.server()
+        await world.ready(SERVERS, "pg")
+        await world.database("app")
+        gc.collect()
+        gc.disable()
+        gc.set_debug(gc.DEBUG_SAVEALL)
+        try:
+            await world.ready(DATABASES, "app")
+            gc.collect()
+            left = [each for each in gc.garbage if isinstance(each, StatusDraft)]
+        finally:
+            gc.set_debug(0)
+            gc.garbage.clear()
+            gc.enable()
+    assert backend.refusals == 0
+    assert left == []
