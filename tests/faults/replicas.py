@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
+from http import HTTPStatus
 from pathlib import Path
 from typing import cast
 
@@ -30,7 +31,11 @@ REQUEST_SECONDS = 0.3
 """What a request of these replicas may take: much less than their lease."""
 NAME = "hybridpg"
 STARTED = "manager hybridpg has started"
-WRITTEN = (200, 201)
+WRITTEN = (HTTPStatus.OK, HTTPStatus.CREATED)
+
+
+class Spurious(Exception):
+    """Somebody lost a lease to the load of the machine: the point says nothing."""
 
 
 class ReplicaSeam(KubeSeam):
@@ -39,6 +44,7 @@ class ReplicaSeam(KubeSeam):
     def __init__(self, lane: Lane, number: int) -> None:
         super().__init__(lane.upstream, lane.trace, lane.names)
         self._number = number
+        self.polls = lane.kube.polls
 
     async def note(self, request: web.Request) -> Recorded:
         """Tell the trace whose call it is."""
@@ -56,6 +62,14 @@ class ReplicaSeam(KubeSeam):
         if _is_lease(recorded.call.target):
             return lines
         return super().lines_of(recorded, lines)
+
+    @property
+    def knows_lease(self) -> bool:
+        """Whether it has read the lease: who never saw one cannot know of its holder."""
+        return any(
+            each.call.verb == "GET" and _is_lease(each.call.target) and each.status == HTTPStatus.OK
+            for each in self.record
+        )
 
     @property
     def leads(self) -> bool:
@@ -123,7 +137,12 @@ class Pair:
         return self.standby.child.command_line()
 
     def over(self, workload: Workload) -> bool:
-        """Return whether a workload is, and whoever finishes it has nothing left to do."""
+        """Return whether a workload is, and whoever finishes it has nothing left to do.
+
+        Errors: :class:`Spurious` if there is nobody left to finish it.
+        """
+        if not self.standby.child.alive:
+            raise Spurious("the new leader lost its lease as well")
         if any(each.waited_for for each in self.finishing):
             self.lane.trace.stir()
         return workload.over(self.lane) and self.lane.quiet()
@@ -146,8 +165,8 @@ async def two_replicas(lane: Lane) -> AsyncIterator[Pair]:
     await _forget_lease(lane.client, lane.platform)
     started: list[Replica] = []
 
-    def child_of(port: int) -> int:
-        inode = inode_of(port)
+    def child_of(connection: tuple[int, int]) -> int:
+        inode = inode_of(*connection)
         found = (each.number for each in started if inode in sockets(each.child.pid))
         return next(found, 0)
 
@@ -178,6 +197,7 @@ async def two_replicas(lane: Lane) -> AsyncIterator[Pair]:
         await _until(lambda: leader.seam.leads, "the first election", leader)
         standby = await replica({})
         await _until(lambda: STARTED in standby.said, "the start of the standby", standby)
+        await _until(lambda: standby.seam.knows_lease, "its look at the lease", standby)
         pair = Pair(lane, leader, standby, clock)
         lane.child = cast(Child, pair)
         try:
@@ -208,12 +228,12 @@ def _is_lease(path: str) -> bool:
     return LEASES.plural in path.split("/")
 
 
-def inode_of(port: int) -> str:
-    """Return the socket on this machine that connects from a port of loopback."""
+def inode_of(port: int, far_port: int) -> str:
+    """Return the socket on this machine that connects from one port of it to another."""
     for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
-        fields = line.split()
-        if fields[1].endswith(f":{port:04X}"):
-            return fields[9]
+        _, near, far, *_, inode = line.split()[:10]
+        if near.endswith(f":{port:04X}") and far.endswith(f":{far_port:04X}"):
+            return inode
     return ""
 
 

@@ -27,6 +27,7 @@ CLOCKS: Final = (CLOCK_FORWARD, CLOCK_BACK)
 REPLACES_NOBODY: Final = (LEASE_DELETED, *CLOCKS)
 """After these the leader may go on."""
 LEASE_FAULTS: Final = (*LEASE_ANSWERS, LEASE_DELETED, LEASE_EDITED)
+READS: Final = ("GET", "SELECT")
 SAMPLE: Final = 20
 """Points of the gate: each takes as long as a lease and a workload."""
 
@@ -43,13 +44,13 @@ def faults(seen: Seen) -> Sequence[Fault]:
         number = zlib.crc32(str(seen.call).encode())
         lease, clock = LEASE_FAULTS[number % len(LEASE_FAULTS)], CLOCKS[number % len(CLOCKS)]
         return (ANSWERED, LATE, lease, clock)
-    return (ANSWERED,) if seen.call.verb in ("GET", "SELECT") else ()
+    return (ANSWERED,) if seen.call.verb in READS else ()
 
 
 def sampled(points: Sequence[Point]) -> list[Point]:
     """Return so many points as the gate has time for, evenly from all workloads and kinds."""
     ordered = sorted(points, key=lambda point: zlib.crc32(str(point).encode()))
-    writes = [point for point in ordered if point.call.verb not in ("GET", "SELECT")]
+    writes = [point for point in ordered if point.call.verb not in READS]
     chosen: list[Point] = []
     taken: set[tuple[str, Fault]] = set()
     for point in writes:

@@ -148,11 +148,12 @@ class WireSeam:
 
     def __init__(self, trace: Trace, aliases: Mapping[str, str] | None = None) -> None:
         self.trace = trace
-        self.child_of: Callable[[int], int] | None = None
-        """Tells from a client's port which process it is, where several controllers work."""
+        self.child_of: Callable[[tuple[int, int]], int] | None = None
+        """Tells from a client's port and ours which process it is, where several work."""
         self.healed = asyncio.Event()
         """Set when what hangs has to end."""
         self._aliases = {**{name: name for name in SYSTEM}, **(aliases or {})}
+        self._opening = 0
         self._rules: dict[Call, Rule] = {}
         self._links: set[Link] = set()
         self._listeners: list[asyncio.Server] = []
@@ -230,6 +231,11 @@ class WireSeam:
         for link in tuple(self._links):
             link.abort()
 
+    @property
+    def waited_for(self) -> int:
+        """How many calls have no answer yet."""
+        return self._opening + sum(link.waits for link in self._links)
+
     def alias(self, name: str) -> str:
         """Return what a user or database is called in identities."""
         return self._aliases.get(name, PLACEHOLDER)
@@ -259,10 +265,17 @@ class WireSeam:
         target: Target,
     ) -> None:
         link = None
-        child = self.child_of(writer.get_extra_info("peername")[1]) if self.child_of else 0
+        child = 0
+        if self.child_of is not None:
+            theirs, ours = (writer.get_extra_info(name)[1] for name in ("peername", "sockname"))
+            child = self.child_of((theirs, ours))
         try:
-            startup = await _encrypted_startup(reader, writer, served)
-            far = await _dial(target)
+            self._opening += 1
+            try:
+                startup = await _encrypted_startup(reader, writer, served)
+                far = await _dial(target)
+            finally:
+                self._opening -= 1
             link = Link(self, (reader, writer), far, child)
             self._links.add(link)
             await link.run(startup)
@@ -312,6 +325,11 @@ class Link:
         for result in results:
             if isinstance(result, Exception):
                 raise result
+
+    @property
+    def waits(self) -> int:
+        """How many calls were sent whose answers are not complete."""
+        return len(self._waiting)
 
     def send(self, seen: Seen, sent: bytes) -> None:
         """Send a call to the server."""
