@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 
+from ._contain import FAILURES
 from .errors import NotSynced
 from .handlers import Handler
 from .predicates import Event, Predicate
 from .types import ObjectKey
 from .workqueue import LOW, NORMAL
+
+logger = logging.getLogger(__name__)
 
 
 class Mapping:
@@ -41,4 +45,7 @@ class Mapping:
         """Map what came too early, now that all stores are complete."""
         early, self._early = self._early or [], None
         for event in early:
-            self.on_events(iter((event,)), repeated=event.repeated)
+            try:
+                self.on_events(iter((event,)), repeated=event.repeated)
+            except FAILURES:
+                logger.exception("mapping of %s failed, which misses an event", event.object.key)

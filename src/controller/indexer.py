@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Iterable
 from typing import Final
 
+from ._contain import FAILURES
 from .types import KubeObject, ObjectKey
 
 logger = logging.getLogger(__name__)
@@ -62,6 +63,6 @@ class Index:
         # a function that fails on one object must not stop the cache of all others
         try:
             return tuple(dict.fromkeys(self._function(obj)))
-        except Exception:
+        except FAILURES:
             logger.exception("index %s failed on %s, which is left out of it", self._name, obj.key)
             return _NONE

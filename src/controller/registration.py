@@ -8,6 +8,7 @@ import operator
 from collections.abc import Iterator, Sequence
 from typing import Final, Protocol, runtime_checkable
 
+from ._contain import FAILURES
 from .predicates import Event
 from .protocols import EventHandler
 
@@ -25,7 +26,8 @@ class Listener(Protocol):
     def on_events(self, events: Iterator[Event], *, repeated: bool) -> None:
         """Take events in order, all repeated or none; what is raised concerns the last one read.
 
-        It is called again for those after that one.
+        It is called again for those after that one. Where it raises without having read any, that
+        concerns the first one.
         """
         ...
 
@@ -66,14 +68,17 @@ class Registration:
         if self.removed or not events:
             return
         repeated = events[0].repeated
-        left = iter(events)
-        while True:
+        left, count = iter(events), len(events)
+        while count and not self.removed:
             try:
                 self._take(left, repeated=repeated)
                 return
-            except Exception:
-                failed = events[-1 - operator.length_hint(left)].object
-                logger.exception(_FAILED, self._title, failed.key)
+            except FAILURES:
+                before, count = count, operator.length_hint(left)
+                if count == before:  # it read none, and would do so for ever
+                    next(left)
+                    count -= 1
+                logger.exception(_FAILED, self._title, events[-1 - count].object.key)
 
     def _call(self, events: Iterator[Event], *, repeated: bool) -> None:
         """Call a handler that hears of one event at a time."""

@@ -12,7 +12,9 @@ from typing import Final
 
 import msgspec
 
+from ._contain import FAILURES
 from .decode import decode_object
+from .errors import ControllerError
 from .types import KubeObject
 
 logger = logging.getLogger(__name__)
@@ -64,7 +66,11 @@ def transformed(transform: Transform, obj: KubeObject) -> KubeObject:
     An object that were left out instead would look absent, which is worse than one too large.
     """
     try:
-        return transform(obj)
-    except Exception:
+        kept = transform(obj)
+        if (kept.namespace, kept.name, kept.uid) != (obj.namespace, obj.name, obj.uid):
+            # its deletion would not find it, and it would stay for ever
+            raise ControllerError(f"the transform made {kept.key} of it: keep the identity")
+        return kept
+    except FAILURES:
         logger.exception("transform failed on %s, which is cached as it came", obj.key)
         return obj

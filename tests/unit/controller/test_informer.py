@@ -230,6 +230,39 @@ async def test_a_failing_handler_disturbs_neither_the_others_nor_the_watch(caplo
     assert caplog.text.count("failed on ns/a") == 3
 
 
+async def test_a_cancellation_that_a_handler_or_an_index_raises_does_not_end_the_watch(caplog):
+    def cancelled(_: KubeObject) -> list[str]:
+        raise asyncio.CancelledError
+
+    class Leaking(Recorder):
+        def _note(self, text: str) -> None:
+            super()._note(text)
+            raise asyncio.CancelledError
+
+    changes = [5.0, [line("ADDED", obj("c", 101))], 60.0]
+    informer = make(ScriptedTransport([page(obj("a"), obj("b"))], [changes]))
+    handler = Leaking()
+    informer.add_handler(handler)
+    informer.add_index("cancelled", cancelled)
+    async with running(informer):
+        await asyncio.sleep(20)
+        assert handler.seen == ["initial a", "initial b", "add c"]
+        assert len(informer.store.list()) == 3
+    assert caplog.text.count("handler of widgets.example.org failed") == 3
+    assert caplog.text.count("index cancelled failed") == 3
+
+
+@pytest.mark.parametrize("rubbish", [None, decode_object(json.dumps(obj("other")).encode())])
+async def test_a_transform_that_answers_with_something_else_leaves_no_ghost(rubbish, caplog):
+    changes = [5.0, [line("DELETED", obj("a", 101))], 60.0]
+    transport = ScriptedTransport([page(obj("a"), obj("b"))], [changes])
+    informer = make(transport, transform=lambda _: rubbish)
+    async with running(informer):
+        await asyncio.sleep(20)
+        assert [found.name for found in informer.store.list()] == ["b"]
+    assert "transform failed on ns/a, which is cached as it came" in caplog.text
+
+
 async def test_a_late_handler_is_called_for_everything_that_is_there_and_then_like_the_others():
     transport = ScriptedTransport(
         [page(obj("a"), obj("b"))], [[10.0, [line("ADDED", obj("c", 101))], 60.0]]

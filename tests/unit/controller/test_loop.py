@@ -482,6 +482,30 @@ async def test_a_predicate_that_reads_a_store_too_early_is_asked_again_as_well()
     assert reconcile.calls == [(20, "a")]
 
 
+async def test_a_mapping_that_came_too_early_and_then_fails_costs_that_event_alone(caplog):
+    class Slow(ScriptedTransport):
+        async def request(self, *args, **options):
+            await asyncio.sleep(20)
+            return await super().request(*args, **options)
+
+    def map_first(found: object) -> list[ObjectKey]:
+        key = gadgets.store.list()[0].key
+        if found.name == "a":
+            raise RuntimeError("no mapping")
+        return [key]
+
+    widgets = Informer(Client(ScriptedTransport([page(obj("a"), obj("b"))])), WIDGETS)
+    gadgets = Informer(Client(Slow([page(obj("g"))])), GADGETS)
+    reconcile = Script()
+    controller = make(reconcile)
+    controller.watch(widgets, handler=enqueue_mapped(map_first))
+    controller.watch(gadgets, handler=enqueue_mapped(lambda _: []))
+    async with running(widgets, gadgets, controller):
+        await asyncio.sleep(50)
+    assert reconcile.calls == [(20, "g")]
+    assert "mapping of ns/a failed" in caplog.text
+
+
 async def test_a_mapping_that_is_never_ready_is_an_error_of_the_handler(caplog):
     def unready(_: object) -> list[ObjectKey]:
         raise NotSynced("other store")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections.abc import Iterator
 
@@ -91,7 +92,7 @@ def test_an_event_that_fails_is_named_and_those_after_it_are_told(bad, caplog):
         ("", ["abcd"]),
         ("a", ["a", "bcd"]),
         ("b", ["ab", "cd"]),
-        ("d", ["abcd", ""]),
+        ("d", ["abcd"]),
         ("bc", ["ab", "c", "d"]),
     ],
 )
@@ -100,6 +101,35 @@ def test_a_listener_goes_on_after_the_event_on_which_it_failed(bad, calls, caplo
     Registration(listener, "things", None).tell(EVENTS)
     assert ["".join(read) for read in listener.calls] == calls
     assert len(failures(caplog)) == len(bad)
+
+
+@pytest.mark.parametrize("reads", [0, 1, 4])
+def test_a_listener_that_fails_whatever_it_is_told_is_not_asked_for_ever(reads, caplog):
+    class Broken:
+        calls = 0
+
+        def on_events(self, events: Iterator[Event], *, repeated: bool) -> None:
+            self.calls += 1
+            assert len(list(itertools.islice(events, reads))) <= len(EVENTS)
+            raise RuntimeError("no")
+
+    listener = Broken()
+    Registration(listener, "things", None).tell(EVENTS)
+    assert listener.calls == len(EVENTS) // max(1, reads)
+    named = [message.split()[5] for message in failures(caplog)]
+    assert named == [f"ns/{name}" for name in NAMES[max(1, reads) - 1 :: max(1, reads)]]
+
+
+def test_a_listener_that_is_removed_and_fails_is_not_asked_again():
+    class Leaving(Batches):
+        def on_events(self, events: Iterator[Event], *, repeated: bool) -> None:
+            registration.removed = True
+            super().on_events(events, repeated=repeated)
+
+    listener = Leaving("a")
+    registration = Registration(listener, "things", None)
+    registration.tell(EVENTS)
+    assert listener.calls == [["a"]]
 
 
 def test_a_listener_hears_whether_anything_has_happened():
