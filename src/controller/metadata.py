@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from .errors import DecodeError
 from .types import KubeObject, OwnerReference
 
 
@@ -45,8 +46,14 @@ _decoder: Final = msgspec.json.Decoder(_Object)
 
 
 def metadata_of(obj: KubeObject) -> Metadata:
-    """Decode labels, annotations, finalizers and owner references."""
-    meta = _decoder.decode(obj.view).metadata
+    """Decode labels, annotations, finalizers and owner references.
+
+    Errors: :class:`~.errors.DecodeError` where one of them is not of its type.
+    """
+    try:
+        meta = _decoder.decode(obj.view).metadata
+    except msgspec.MsgspecError as error:
+        raise DecodeError(f"metadata of {obj.key} cannot be read: {error}") from error
     return Metadata(
         meta.labels or {},
         meta.annotations or {},

@@ -61,6 +61,14 @@ async def test_nothing_is_seen_before_the_bookmark_that_says_so():
     assert await follow(transport, seconds=11) == ["LIST a b"]
 
 
+async def test_a_bookmark_that_cannot_be_read_leads_to_a_list_in_pages():
+    meta = {"resourceVersion": "5", "annotations": {"k8s.io/initial-events-end": True}}
+    stream: Step = [[added("a"), line("BOOKMARK", {"kind": "Widget", "metadata": meta})], 60.0]
+    transport = ScriptedTransport([page(obj("a"), obj("b"))], streams=[stream])
+    assert await follow(transport, seconds=5) == ["LIST a b"]
+    assert transport.verbs() == ["STREAM", "GET", "WATCH"]
+
+
 async def test_changes_before_the_bookmark_are_part_of_the_list():
     stream: Step = [
         [added("a"), added("b"), line("MODIFIED", obj("a", 5)), line("DELETED", obj("b", 6))],
