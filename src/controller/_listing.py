@@ -30,7 +30,8 @@ class Lister:
         """
         paged = self._paged or grown
         page = await self._source.page(version, limit=PAGE_SIZE if paged else None)
-        objects = page.items
+        # watched from the first page on: a server that serves no snapshot changes meanwhile
+        objects, found = page.items, page.resource_version
         several = bool(page.continue_token)
         while page.continue_token:
             try:
@@ -38,9 +39,9 @@ class Lister:
             except Gone:
                 logger.info("pages of %s expired, it is read in one piece", self._source.title)
                 page = await self._source.page(version)
-                objects = []
+                objects, found = [], page.resource_version
             objects += page.items
-        if not page.resource_version:
+        if not found:
             raise DecodeError(f"list of {self._source.title} without a version to watch from")
         self._paged = several
-        return objects, page.resource_version
+        return objects, found

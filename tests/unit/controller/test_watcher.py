@@ -104,7 +104,8 @@ async def test_pages_are_joined_and_follow_up_pages_send_the_token_alone():
         {"limit": "500", "continue": "t1"},
         {"limit": "500", "continue": "t2"},
     ]
-    assert transport.of("WATCH")[0].query["resourceVersion"] == "9"
+    # what changed between two pages of a server without snapshots is part of the watch
+    assert transport.of("WATCH")[0].query["resourceVersion"] == "100"
 
 
 async def test_an_expired_page_leads_to_one_list_in_one_piece():
