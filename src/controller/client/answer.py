@@ -12,6 +12,10 @@ from .linebuffer import LineBuffer
 HEAD_PIECE: Final = 4096
 """Bytes that a head is looked for in at a time; all of a real one."""
 
+CHUNKS_PREFIX: Final = 2
+"""Bytes that :class:`LineBuffer` puts before the first chunk: what came with the head must fit in
+behind them, even where nearly all of the head came before."""
+
 
 class Answer:
     """Takes bytes where they are written, gives back the head and complete lines.
@@ -54,6 +58,8 @@ class Answer:
     def space(self) -> memoryview:
         """Return where the next bytes go."""
         self._space = self._body.space()
+        if self.head is None:
+            self._space = self._space[:-CHUNKS_PREFIX]
         return self._space
 
     def fed(self, count: int) -> list[bytes]:
