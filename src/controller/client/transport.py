@@ -75,7 +75,7 @@ class AiohttpTransport:
     there is a new token or client certificate by then, and where the server's certificate is not
     trusted if there is a new authority.
 
-    With ``in_place`` False the library reads watches and lists, too.
+    With ``in_place`` False the library reads watches and lists, too, and lists come compressed.
     """
 
     def __init__(
@@ -294,6 +294,9 @@ class AiohttpTransport:
             silence=self._timeouts.silence,
             whole=whole,
         )
+        if self._closed:  # meanwhile: nobody would close this one
+            stream.close()
+            raise TransportError(f"{exchange}: the transport is closed")
         self._streams.add(stream)
         return stream
 

@@ -100,6 +100,32 @@ async def test_small_pages_follow_large_ones_and_the_other_way_round(serve, conn
     assert set(server.connections) == {1}
 
 
+async def test_lists_that_the_library_reads_come_compressed(serve):
+    packed = answer(gzip.compress(PAGE), headers="Content-Encoding: gzip\r\n")
+    server = Pages(packed)
+    sender = AiohttpTransport(Config(await serve(server)), in_place=False)
+    try:
+        assert (await listed(sender)).body == PAGE
+    finally:
+        await sender.close()
+    assert [asked.headers["accept-encoding"] for _, asked in server.asked] == ["gzip"]
+
+
+@pytest.mark.parametrize("turns", range(1, 9))
+async def test_a_list_that_is_still_connecting_when_all_is_closed_is_not_read(
+    serve, connect, turns
+):
+    server = Pages(answer(PAGE))
+    sender = connect(await serve(server))
+    asking = asyncio.create_task(listed(sender))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    await sender.close()
+
+    with pytest.raises(TransportError):
+        await asking
+
+
 async def test_a_list_that_is_indented_is_the_same_list(serve, connect):
     body = json.dumps(json.loads(PAGE), indent=2).encode()
 
