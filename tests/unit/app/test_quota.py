@@ -82,7 +82,7 @@ async def test_growth_over_a_cap_is_refused_and_the_server_stays_usable():
 
         async def refused() -> bool:
             synced = await world.condition(SERVERS, "one", "Synced")
-            return synced.get("reason") == "QuotaExceeded"
+            return bool(synced.get("reason") == "QuotaExceeded")
 
         await world.until(refused)
         synced = await world.condition(SERVERS, "one", "Synced")

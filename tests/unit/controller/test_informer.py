@@ -8,6 +8,7 @@ import logging
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 from tests.unit.controller.scripted import (
@@ -239,7 +240,7 @@ async def test_a_cancellation_that_a_handler_or_an_index_raises_does_not_end_the
             super()._note(text)
             raise asyncio.CancelledError
 
-    changes = [5.0, [line("ADDED", obj("c", 101))], 60.0]
+    changes: list[Any] = [5.0, [line("ADDED", obj("c", 101))], 60.0]
     informer = make(ScriptedTransport([page(obj("a"), obj("b"))], [changes]))
     handler = Leaking()
     informer.add_handler(handler)
@@ -254,7 +255,7 @@ async def test_a_cancellation_that_a_handler_or_an_index_raises_does_not_end_the
 
 @pytest.mark.parametrize("rubbish", [None, decode_object(json.dumps(obj("other")).encode())])
 async def test_a_transform_that_answers_with_something_else_leaves_no_ghost(rubbish, caplog):
-    changes = [5.0, [line("DELETED", obj("a", 101))], 60.0]
+    changes: list[Any] = [5.0, [line("DELETED", obj("a", 101))], 60.0]
     transport = ScriptedTransport([page(obj("a"), obj("b"))], [changes])
     informer = make(transport, transform=lambda _: rubbish)
     async with running(informer):

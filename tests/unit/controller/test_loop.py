@@ -32,7 +32,7 @@ from hybridpg.controller.loop import Controller
 from hybridpg.controller.predicates import generation_changed
 from hybridpg.controller.ratelimit import ExponentialLimiter
 from hybridpg.controller.reconcile import Reconcile, Request, Result
-from hybridpg.controller.types import ObjectKey
+from hybridpg.controller.types import KubeObject, ObjectKey
 from hybridpg.controller.workqueue import LOW, NORMAL
 
 pytestmark = pytest.mark.virtual_time
@@ -488,7 +488,7 @@ async def test_a_mapping_that_came_too_early_and_then_fails_costs_that_event_alo
             await asyncio.sleep(20)
             return await super().request(*args, **options)
 
-    def map_first(found: object) -> list[ObjectKey]:
+    def map_first(found: KubeObject) -> list[ObjectKey]:
         key = gadgets.store.list()[0].key
         if found.name == "a":
             raise RuntimeError("no mapping")
