@@ -119,6 +119,10 @@ class TlsLineStream(LineStream):
         """Decrypt and cut all that came; TLS's own messages are answered on the way."""
         try:
             closed = self._read_records()
+        except ssl.SSLEOFError as error:
+            # before an answer there is none to be cut: the kept connection had got stale
+            stale = self._kept and self._answer.head is None
+            self._finish(ConnectionResetError("it ended before an answer") if stale else error)
         except ssl.SSLError as error:
             self._finish(error)
         else:

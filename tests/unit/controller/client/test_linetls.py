@@ -90,6 +90,31 @@ async def test_a_stream_cut_below_tls_is_an_error_even_where_a_line_ends(stream,
         await read_to_the_end(stream)
 
 
+@pytest.mark.parametrize(
+    ("begun", "expected"), [(b"", ConnectionResetError), (HEAD + chunk(b"hal"), ssl.SSLEOFError)]
+)
+async def test_a_kept_connection_that_is_cut_before_the_next_answer_has_got_stale(
+    pki, server_context, begun, expected
+):
+    """So that the request is repeated; an answer that had begun is not taken for none."""
+    context = TlsConfig(ca_file=str(pki.ca)).context()
+    stream = TlsLineStream("GET /list", 90, context, SERVER_NAME, whole=10_000)
+    far = TlsFarEnd(stream, server_context)
+    far.shake_hands()
+    await stream.opened()
+    stream.send(REQUEST)
+    far.send(HEAD + chunk(b"page\n") + chunk(b""))
+    assert [await stream.read(), await stream.read()] == [[b"page"], []]
+    assert stream.reusable
+    stream.restart("GET /next")
+    stream.send(REQUEST)
+    if begun:
+        far.send(begun)
+    far.end()
+    with pytest.raises(expected):
+        await read_to_the_end(stream)
+
+
 async def test_a_goodbye_of_tls_does_not_complete_a_chunked_body(stream, far):
     far.send(HEAD + chunk(b"whole\n"))
     far.say_goodbye()
