@@ -14,30 +14,23 @@ Where the admin logs in by certificate, the proxy does so in its place.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import socket
 import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from tests.faults.pgtls import Streams, Target, abort, dial, encrypted_startup
 from tests.faults.pgwire import (
-    ASK_FOR_TLS,
     CANCEL_REQUEST,
     FAILED,
     FATAL_STATES,
     GOODBYE,
-    GSS_REQUEST,
     READY,
-    SSL_REQUEST,
     TURN_ENDS,
     Message,
     Startup,
     Statements,
     read_message,
-    read_startup,
     refusal,
     state_of,
 )
@@ -55,7 +48,6 @@ from tests.faults.seam import (
     Trace,
 )
 from tests.faults.sqlnames import PLACEHOLDER, named
-from tests.proxy.server import RESET
 
 LETTER = "S"
 LOGIN = "LOGIN"
@@ -70,17 +62,6 @@ ON_WRITES = (
 )
 DONE = "done"
 """How a call was answered that met no error."""
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """A server: where it is, its certificate and key, and the admin's where that logs in by it."""
-
-    host: str
-    port: int
-    certificate: Path
-    key: Path
-    admin: tuple[Path, Path] | None = None
 
 
 class Gone(Exception):
@@ -272,8 +253,8 @@ class WireSeam:
         try:
             self._opening += 1
             try:
-                startup = await _encrypted_startup(reader, writer, served)
-                far = await _dial(target)
+                startup = await encrypted_startup(reader, writer, served)
+                far = await dial(target)
             finally:
                 self._opening -= 1
             link = Link(self, (reader, writer), far, child)
@@ -288,9 +269,6 @@ class WireSeam:
                 self._links.discard(link)
                 link.close()
             writer.close()
-
-
-Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 class Link:
@@ -438,41 +416,4 @@ def _act(fault: Fault, process: Process) -> Rule:
     return crash if fault.group == CRASH else fail
 
 
-async def _encrypted_startup(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, served: ssl.SSLContext
-) -> Startup:
-    """Encrypt the connection if that is asked for, and return the startup message behind it."""
-    while True:
-        startup = await read_startup(reader)
-        if startup.code == SSL_REQUEST:
-            writer.write(b"S")
-            await writer.start_tls(served)
-        elif startup.code == GSS_REQUEST:
-            writer.write(b"N")
-        else:
-            return startup
-
-
-async def _dial(target: Target) -> Streams:
-    """Open an encrypted connection to the server."""
-    reader, writer = await asyncio.open_connection(target.host, target.port)
-    writer.write(ASK_FOR_TLS)
-    if await reader.readexactly(1) != b"S":
-        raise ConnectionError(f"{target.host}:{target.port} speaks no TLS")
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE  # who it is was said by whoever made the target
-    if target.admin is not None:
-        context.load_cert_chain(*target.admin)
-    await writer.start_tls(context)
-    return reader, writer
-
-
-def abort(writer: asyncio.StreamWriter) -> None:
-    """Break a connection by a reset, unless it has ended."""
-    if writer.transport.is_closing():
-        return
-    connection = writer.get_extra_info("socket")
-    with contextlib.suppress(OSError):  # the other end was faster
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
-    writer.transport.abort()
+__all__ = ["LETTER", "LOGIN", "Link", "Rule", "Target", "Turn", "WireSeam", "abort"]
