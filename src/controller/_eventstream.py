@@ -106,6 +106,8 @@ class EventStream:
     async def _collect(self) -> tuple[list[KubeObject], str]:
         initial = _Initial()
         while (events := await self._next_initial(begun=initial.begun)) is not None:
+            if isinstance(self._error, MissedChange):
+                raise self._error  # what is left of the list would look complete
             if taken := initial.take(events):
                 self._ready = events[taken:]
                 return initial.objects(), events[taken - 1].object.resource_version

@@ -69,6 +69,16 @@ async def test_a_bookmark_that_cannot_be_read_leads_to_a_list_in_pages():
     assert transport.verbs() == ["STREAM", "GET", "WATCH"]
 
 
+@pytest.mark.parametrize("together", [True, False])
+async def test_a_streamed_list_with_a_line_that_is_no_event_is_never_taken_for_whole(together):
+    """Its object would look deleted until the next list."""
+    damaged = [[added("a"), b'{"type":"ADD', complete(7)]]
+    stream = damaged if together else [[one] for one in damaged[0]]
+    transport = ScriptedTransport([page(obj("a"), obj("b"))], streams=[[*stream, 60.0]])
+    assert await follow(transport, seconds=5) == ["LIST a b"]
+    assert transport.verbs() == ["STREAM", "GET", "WATCH"]
+
+
 async def test_changes_before_the_bookmark_are_part_of_the_list():
     stream: Step = [
         [added("a"), added("b"), line("MODIFIED", obj("a", 5)), line("DELETED", obj("b", 6))],
