@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import faulthandler
+import logging
 import multiprocessing
 import os
+import signal
+import sys
 import tempfile
 import traceback
 from collections.abc import Iterator, Sequence
@@ -16,8 +20,9 @@ from typing import Any
 
 from tests.faults.experiment import Result, experiment, record
 from tests.faults.lane import Lane
+from tests.faults.leaders import replaced
 from tests.faults.recording import Recording
-from tests.faults.seam import Point
+from tests.faults.seam import LEADERS, Point
 from tests.faults.zygote import Zygote, die_with_parent
 from tests.fix_postgres import running_server
 
@@ -61,7 +66,8 @@ class Crew:
                 assert isinstance(ready, Connection)
                 answer = ready.recv()
                 if isinstance(answer, str):
-                    raise RuntimeError(f"a lane broke at {busy[ready]}:\n{answer}")
+                    print(answer, flush=True)
+                    raise RuntimeError(f"a lane broke at {busy[ready]}")
                 yield busy.pop(ready), answer
 
 
@@ -70,7 +76,7 @@ def crew(lanes: int, kubeconfig: Path, *, mutant: str = "", first: int = 0) -> I
     """Start lanes; they end with the block. This process must have no threads yet."""
     context = multiprocessing.get_context("fork")
     with ExitStack() as stack:
-        connections = []
+        connections, processes = [], []
         for number in range(first, first + lanes):
             ours, theirs = context.Pipe()
             process = context.Process(
@@ -80,14 +86,23 @@ def crew(lanes: int, kubeconfig: Path, *, mutant: str = "", first: int = 0) -> I
             )
             process.start()
             stack.callback(process.join)
+            processes.append(process)
             theirs.close()
             stack.callback(ours.close)
             connections.append(ours)
-        yield Crew(connections)
+        try:
+            yield Crew(connections)
+        except BaseException:
+            for process in processes:
+                process.terminate()  # it may be in the middle of a point
+            raise
 
 
 def _lane(number: int, kubeconfig: Path, orders: Connection, mutant: str, parent: int) -> None:
     die_with_parent(parent)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    faulthandler.register(signal.SIGUSR1)
+    logging.getLogger("asyncio").setLevel(logging.ERROR)  # connections break here on purpose
     zygote = Zygote()
     with (
         tempfile.TemporaryDirectory(prefix="hybridpg-faults-") as folder,
@@ -113,4 +128,5 @@ async def _work(lane: Lane, orders: Connection) -> None:
 async def _do(lane: Lane, job: Any) -> Answer:
     if isinstance(job, Record):
         return await record(lane, job.workload)
-    return None, await experiment(lane, job.point, job.recording)
+    run = replaced if job.point.fault.group == LEADERS else experiment
+    return None, await run(lane, job.point, job.recording)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from tests.faults import oracles
 from tests.faults.lane import Lane, Stuck, keeps_setting
-from tests.faults.recording import Recording, take
+from tests.faults.recording import Recording, by_age, take
 from tests.faults.seam import Point, Seen, Strike
 from tests.faults.workloads import WORKLOADS, Workload
 
@@ -31,13 +31,17 @@ async def record(lane: Lane, name: str) -> tuple[Recording, Result]:
     """Run a workload with nothing going wrong and describe it."""
     workload = WORKLOADS[name]
     began = time.monotonic()
-    await _run(lane, workload, None)
+    try:
+        await _run(lane, workload, None)
+    except Stuck as stuck:
+        raise Stuck(f"{stuck}\n" + "\n".join(_story(lane))) from stuck
     recording = take(lane, workload)
-    violations = [v async for v in _judged(lane, workload, recording)]
+    violations = [v async for v in judged(lane, workload, recording)]
     if recording.verifiers != workload.passwords:
         violations.append(f"O4 the role has {recording.verifiers} passwords undisturbed")
     lane.setting = "" if violations else keeps_setting(workload)
-    return recording, Result(f"{name} | undisturbed", time.monotonic() - began, violations)
+    seconds = time.monotonic() - began
+    return recording, Result(f"{name} | undisturbed", seconds, violations, _story(lane))
 
 
 async def experiment(lane: Lane, point: Point, recording: Recording) -> Result:
@@ -47,9 +51,10 @@ async def experiment(lane: Lane, point: Point, recording: Recording) -> Result:
     violations: list[str] = []
     try:
         strike = await _run(lane, workload, point)
-        if strike is not None and not strike.hits:
+        missed = strike is not None and not strike.hits
+        if missed and not by_age(str(point.call)):
             violations.append("the point was not reached: the controller took another way")
-        violations += [v async for v in _judged(lane, workload, recording)]
+        violations += [v async for v in judged(lane, workload, recording)]
     except Stuck as stuck:
         violations.append(f"liveness: {stuck}")
     told = _story(lane) if violations else []
@@ -73,7 +78,7 @@ async def _run(lane: Lane, workload: Workload, point: Point | None) -> Strike | 
     return strike
 
 
-async def _judged(lane: Lane, workload: Workload, wanted: Recording) -> AsyncIterator[str]:
+async def judged(lane: Lane, workload: Workload, wanted: Recording) -> AsyncIterator[str]:
     """Yield every violation, after two forced resyncs."""
     for seam in lane.seams:
         seam.clear()
@@ -104,12 +109,13 @@ def _at_rest(lane: Lane, workload: Workload, wanted: Recording, said: str) -> It
     yield from oracles.sentinel(lane, workload, wanted)
     yield from oracles.o3_logins(lane)
     yield from oracles.o9_no_leaks(lane, said)
-    yield from oracles.o10_clean_log(said)
+    yield from oracles.o10_clean_log(lane, said)
 
 
 def _story(lane: Lane) -> list[str]:
     """Return the calls and what the controller said: how it came to the violation."""
-    calls = [_line(seen, lane.trace.seen[0].at) for seen in lane.trace.seen]
+    began = lane.trace.seen[0].at if lane.trace.seen else 0.0
+    calls = [_line(seen, began) for seen in lane.trace.seen]
     return [*calls, *lane.log.read_text(errors="replace").splitlines()[-60:]]
 
 

@@ -36,11 +36,12 @@ from hybridpg.controller import (
 
 CAP_SECONDS = 20.0
 """What is not over by then never will be: a violation of liveness."""
-QUIET_SECONDS = 0.15
-"""Between two calls of a pass lie a few milliseconds, or one statement."""
+QUIET_SECONDS = 0.25
+"""A write that was refused as stale is repeated after 0.2 s; else calls follow at once."""
 LOOK_SECONDS = 0.01
-SENTINEL = "CREATE TABLE kept AS SELECT 42 AS value"
+SENTINEL = "CREATE TABLE IF NOT EXISTS kept AS SELECT 42 AS value"
 CLUSTER = "faults"
+STARTED = b"manager hybridpg has started"
 
 
 class Stuck(Exception):
@@ -65,7 +66,9 @@ class Lane:
     child: Child | None = None
     starts: int = 0
     order: Order | None = None
-    deaths_allowed: int = 0
+    started_with: tuple[dict[str, Any], Order] | None = None
+    deaths: int = 0
+    """How often the controller ended without being killed."""
 
     async def __aenter__(self) -> Self:
         """Make the namespaces and listen."""
@@ -158,13 +161,18 @@ class Lane:
         }
         path = self.folder / "config.yaml"
         path.write_text(yaml.safe_dump(config))
-        self.order = Order(
+        order = Order(
             config=str(path),
             kubeconfig=str(self.kube.route(self.folder)),
             log=str(self.log),
             silence_seconds=silence,
             mutant=self.mutant,
         )
+        if (config, order) != self.started_with:
+            self.kill()  # it works with another configuration
+        self.started_with = (config, order)
+        self.kube.polls = workload.sweeps
+        self.order = order
 
     def start(self) -> None:
         """Start a controller where none runs."""
@@ -193,7 +201,7 @@ class Lane:
     def supervise(self) -> None:
         """Start the controller again if it is gone, as a kubelet does."""
         if self.child is not None and not self.child.alive:
-            self.deaths_allowed -= 1
+            self.deaths += 1
             self.kill()
         if self.child is None:
             self.start()
@@ -213,7 +221,8 @@ class Lane:
 
     def quiet(self) -> bool:
         """Return whether the controller has nothing to do and waits for no answer."""
-        if self.child is None or self.child.running or self.kube.waited_for:
+        waited_for = self.kube.waited_for + self.wire.waited_for
+        if self.child is None or self.child.running or waited_for:
             self.trace.stir()
         return self.trace.quiet_for() > QUIET_SECONDS
 
@@ -224,34 +233,29 @@ class Lane:
         if self.setting != wanted:
             self.kill()
             await self.clear()
-        if workload.setting == PAIR and self.setting != wanted:
             self.supervise()
-            await make_pair(self, workload)
-            await self.until(lambda: pair_is_ready(self) and self.quiet(), "setting")
+            if workload.setting == PAIR:
+                await make_pair(self, workload)
+                await self.until(lambda: pair_is_ready(self) and self.quiet(), "setting")
+                self.kill()
+        if self.child is None:
+            # what a controller remembers of its own deeds would make points differ
+            await self.resync()
+        if workload.setting == PAIR:
             self.pg.run(SENTINEL, DATABASE)
-        else:
-            self.supervise()
-            await self._awake()
         self.setting = ""
-
-    async def _awake(self) -> None:
-        """Wait until a controller that was just started has looked at everything."""
-        began = self.starts
-        await self.until(
-            lambda: (
-                any(seen.child == began for seen in self.trace.seen)
-                and self.trace.quiet_for() > QUIET_SECONDS
-            ),
-            "the start",
-        )
 
     async def resync(self) -> int:
         """Start the controller anew, so that it looks at all again; return where that begins."""
         self.kill()
-        begin = len(self.trace.seen)
+        begin, before = len(self.trace.seen), self._starts_told()
         self.start()
-        await self._awake()
+        await self.until(lambda: self._starts_told() > before and self.quiet(), "the start")
         return begin
+
+    def _starts_told(self) -> int:
+        """Return how many controllers have said that their caches are complete."""
+        return self.log.read_bytes().count(STARTED) if self.log.exists() else 0
 
     def begin(self) -> None:
         """Count anew: the action of the workload begins."""
@@ -259,12 +263,14 @@ class Lane:
         self.trace.begin()
         self.view.begin()
         self.sampler.begin()
+        self.deaths = 0
 
     async def clear(self) -> None:
         """Empty namespace and server."""
         await self.view.clear()
         for name, *_ in self.pg.run("SELECT datname FROM pg_database WHERE oid >= 16384"):
             self.pg.run(f'DROP DATABASE "{name}" WITH (FORCE)')
+        self.pg.run("GRANT CONNECT, TEMPORARY ON DATABASE postgres, template1 TO PUBLIC")
         roles = "SELECT rolname FROM pg_authid WHERE oid >= 16384 AND rolname <> 'cloudadmin'"
         for name, *_ in self.pg.run(roles):
             self.pg.run(f'DROP ROLE "{name}"')

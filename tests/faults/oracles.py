@@ -128,8 +128,10 @@ def o9_no_leaks(lane: Lane, said: str) -> Iterator[str]:
             yield f"O9 a password is in the {place}"
 
 
-def o10_clean_log(said: str) -> Iterator[str]:
+def o10_clean_log(lane: Lane, said: str) -> Iterator[str]:
     """O10: nothing happened that nobody was prepared for."""
+    if lane.deaths:
+        yield f"O10 the controller ended by itself: {said[-500:]}"
     lines = said.splitlines()
     for number, line in enumerate(lines):
         if BAD_LOG.search(line):
@@ -139,13 +141,10 @@ def o10_clean_log(said: str) -> Iterator[str]:
 
 def o11_some_password_works(lane: Lane, workload: Workload) -> Iterator[str]:
     """O11: at every moment some published password logs in."""
+    if workload.loses_secret:
+        return  # the user made it so; that it is mended is O3
     versions = [v for v in lane.view.history if v.name in workload.logins]
-    yield from (
-        f"O11 {line}"
-        for line in locked_out(
-            lane.sampler.samples, DATABASE, versions, excused=workload.loses_secret
-        )[:1]
-    )
+    yield from (f"O11 {line}" for line in locked_out(lane.sampler.samples, DATABASE, versions)[:1])
 
 
 def sentinel(lane: Lane, workload: Workload, wanted: Recording) -> Iterator[str]:

@@ -6,11 +6,14 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.faults import snapshot
+from tests.faults import snapshot, standing
+from tests.faults.kube import is_poll
 from tests.faults.lane import Lane
-from tests.faults.seam import Fault, Point, Seen
+from tests.faults.seam import Call, Fault, Point, Seen
 from tests.faults.workloads import DATABASE, DATABASE_LOGIN, Workload
 
+POLLS = 2
+"""Of what the clock does as often as there is time for, so many are points."""
 CREATES = ("CREATE DATABASE", "CREATE ROLE", "DROP DATABASE", "DROP ROLE")
 
 
@@ -32,6 +35,19 @@ class Recording:
     statements: dict[str, int] = field(default_factory=dict)
     """How often something was made or dropped."""
 
+    def differs_from(self, other: Recording) -> list[str]:
+        """Return the calls of one of two clean runs alone, but for what may be read or not.
+
+        What the controller knows of a server it reads anew after a second: that depends on time.
+        """
+        one, two = dict(self.calls), dict(other.calls)
+        return [call for call in sorted(one.keys() ^ two.keys()) if not by_age(call)]
+
+    def keep_common(self, other: Recording) -> None:
+        """Keep the calls that the other run made, too: only these can be relied on."""
+        theirs = dict(other.calls)
+        self.calls = [(call, faults) for call, faults in self.calls if call in theirs]
+
     def points(self) -> list[Point]:
         """Return everything that can go wrong, in order."""
         return [
@@ -39,6 +55,11 @@ class Recording:
             for call, faults in self.calls
             for fault in faults
         ]
+
+
+def by_age(call: str) -> bool:
+    """Return whether a call is one of those that a young enough view of the server saves."""
+    return Call.parse(call).seam == "S" and Call.parse(call).verb in ("SELECT", "SHOW", "LOGIN")
 
 
 def take(lane: Lane, workload: Workload) -> Recording:
@@ -59,8 +80,11 @@ def calls_of(lane: Lane, seen: list[Seen]) -> list[tuple[str, list[str]]]:
     """Return the identities of calls, sorted: what runs side by side has no order."""
     seams = {seam.letter: seam for seam in lane.seams}
     found = {
-        str(each.call): [str(fault) for fault in seams[each.call.seam].faults(each)]
+        str(each.call): [
+            str(fault) for fault in (*seams[each.call.seam].faults(each), *standing.faults(each))
+        ]
         for each in seen
+        if not (lane.kube.polls and is_poll(each) and each.call.occurrence > POLLS)
     }
     return sorted(found.items())
 

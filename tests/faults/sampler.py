@@ -132,13 +132,11 @@ def accepts(verifier: str, password: str) -> bool:
     return hashlib.sha256(key).digest() == base64.b64decode(stored)
 
 
-def locked_out(
-    samples: Sequence[Sample], role: str, versions: Sequence[Version], *, excused: bool
-) -> list[str]:
+def locked_out(samples: Sequence[Sample], role: str, versions: Sequence[Version]) -> list[str]:
     """Return the times at which no published password would have logged in.
 
     Every sample, at its beginning and at its end, is held against what the Secret said around
-    that moment. ``excused``: a time without a Secret is the user's own doing.
+    that moment.
     """
     if not versions:
         return []
@@ -150,8 +148,6 @@ def locked_out(
             continue
         for moment in {sample.began, sample.ended}:
             near = [version for each in by_name for version in _around(each, moment)]
-            if excused and any(version.values is None for version in near):
-                continue
             if not any(accepts(verifier, p) for version in near for p in version.passwords()):
                 found.append(f"no published password logs in as {role} at {moment:.3f}")
     return found

@@ -42,9 +42,9 @@ class Workload:
     sweeps: bool = False
     """Whether Secrets are looked at all the time: what is done by the clock has no number."""
     loses_secret: bool = False
-    """Whether the user takes the Secret away: until it is back nothing is published."""
+    """Whether the user spoils the Secret: until it is mended nothing that works is published."""
     passwords: int = 1
-    """How many different ones the role of the database has, from the setting to the end."""
+    """How many verifiers the role of the database has, from the setting to the end."""
     logins: tuple[str, ...] = (DATABASE_LOGIN,)
     """The Secrets that publish the login of the database."""
 
@@ -203,7 +203,8 @@ WORKLOADS = {
             PAIR,
             passwords=2,
         ),
-        Workload("database-adopt", PAIR, _adopt, pair_is_ready, policy="Retain"),
+        # who takes a role over sets its password anew, to the same one
+        Workload("database-adopt", PAIR, _adopt, pair_is_ready, policy="Retain", passwords=2),
         Workload(
             "secret-lost",
             PAIR,
@@ -222,7 +223,7 @@ WORKLOADS = {
             PAIR,
             sweeps=True,
             loses_secret=True,
-            passwords=3,
+            passwords=2,
         ),
     )
 }

@@ -127,7 +127,7 @@ class Child:
         """Whether a thread of it wants the processor: one that got none yet is not quiet."""
         try:
             tasks = [*Path(f"/proc/{self.pid}/task").iterdir()]
-            return any(_state_of(task / "stat") == "R" for task in tasks)
+            return any(_state_of(task / "stat") in "RD" for task in tasks)
         except OSError:
             return False
 
@@ -181,6 +181,7 @@ def _serve(orders: socket.socket, parent: int) -> None:
     die_with_parent(parent)
     options = installed_options()  # imports the backends
     importlib.import_module("kubernetes_asyncio.config")  # what reads a kubeconfig; it is large
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     # nothing asks how a child ended: the kernel shall bury it
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     gc.collect()
