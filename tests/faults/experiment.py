@@ -8,12 +8,16 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 
 from tests.faults import oracles
-from tests.faults.lane import Lane, Stuck, keeps_setting
+from tests.faults.lane import CAP_SECONDS, HANG_SECONDS, Lane, Stuck, keeps_setting
 from tests.faults.recording import Recording, by_age, take
 from tests.faults.seam import Point, Seen, Strike
 from tests.faults.workloads import WORKLOADS, Workload
 
 RESYNCS = 2
+FORBIDDEN = ("403", "42501")
+"""What nobody but an administrator can mend is tried again after a minute, or once it is touched:
+no point has a minute."""
+NUDGE_SECONDS = 0.5
 
 
 @dataclass
@@ -55,7 +59,7 @@ async def experiment(lane: Lane, point: Point, recording: Recording) -> Result:
         if missed and not by_age(str(point.call)):
             violations.append("the point was not reached: the controller took another way")
         violations += [v async for v in judged(lane, workload, recording)]
-    except Stuck as stuck:
+    except (Stuck, TimeoutError) as stuck:
         violations.append(f"liveness: {stuck}")
     told = _story(lane) if violations else []
     if violations or point.workload != recording.workload:
@@ -65,6 +69,8 @@ async def experiment(lane: Lane, point: Point, recording: Recording) -> Result:
 
 
 async def _run(lane: Lane, workload: Workload, point: Point | None) -> Strike | None:
+    hangs = point is not None and point.call.seam == "S" and point.fault.kind.startswith("hang")
+    lane.cap = HANG_SECONDS if hangs else CAP_SECONDS
     lane.configure(workload, silence=1.0 if point and point.fault.kind == "silence" else 90.0)
     await lane.set_up(workload)
     lane.log.write_text("")
@@ -74,6 +80,10 @@ async def _run(lane: Lane, workload: Workload, point: Point | None) -> Strike | 
         seam = next(each for each in lane.seams if each.letter == point.call.seam)
         strike = seam.arm(point, lane)
     await workload.act(lane)
+    if strike is not None and strike.point.fault.kind in FORBIDDEN:
+        await asyncio.wait_for(strike.struck.wait(), CAP_SECONDS)
+        await asyncio.sleep(NUDGE_SECONDS)
+        await lane.nudge()
     await lane.settled(workload)
     return strike
 

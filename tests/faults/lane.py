@@ -20,10 +20,12 @@ import yaml
 from tests.faults.kube import KubeSeam
 from tests.faults.sampler import Sampler
 from tests.faults.seam import Seam, Trace
+from tests.faults.snapshot import NUDGE
 from tests.faults.view import View
 from tests.faults.wire import Target, WireSeam
 from tests.faults.workloads import DATABASE, NOTHING, PAIR, Workload, make_pair, pair_is_ready
 from tests.faults.zygote import Child, Order, Zygote
+from tests.fix_operator import DATABASES, SERVERS
 from tests.fix_postgres import PgServer
 
 from hybridpg.controller import (
@@ -31,6 +33,7 @@ from hybridpg.controller import (
     SECRETS,
     AiohttpTransport,
     Client,
+    NotFound,
     load_kubeconfig,
 )
 
@@ -38,6 +41,8 @@ CAP_SECONDS = 20.0
 """What is not over by then never will be: a violation of liveness."""
 QUIET_SECONDS = 0.25
 """A write that was refused as stale is repeated after 0.2 s; else calls follow at once."""
+HANG_SECONDS = 50.0
+"""A statement without an answer is given up after 30 s, and nothing sets that shorter."""
 LOOK_SECONDS = 0.01
 SENTINEL = "CREATE TABLE IF NOT EXISTS kept AS SELECT 42 AS value"
 CLUSTER = "faults"
@@ -67,6 +72,7 @@ class Lane:
     starts: int = 0
     order: Order | None = None
     started_with: tuple[dict[str, Any], Order] | None = None
+    cap: float = CAP_SECONDS
     deaths: int = 0
     """How often the controller ended without being killed."""
 
@@ -208,12 +214,20 @@ class Lane:
 
     async def until(self, condition: Callable[[], bool], what: str) -> None:
         """Look until a condition holds; the controller is started again where it died."""
-        deadline = time.monotonic() + CAP_SECONDS
+        deadline = time.monotonic() + self.cap
         while not condition():
             if time.monotonic() > deadline:
-                raise Stuck(f"{what} is not over after {CAP_SECONDS:.0f} s")
+                raise Stuck(f"{what} is not over after {self.cap:.0f} s")
             self.supervise()
             await asyncio.sleep(LOOK_SECONDS)
+
+    async def nudge(self) -> None:
+        """Touch every object, as whoever grants a right that was missing can do."""
+        for obj in tuple(self.view.objects()):
+            kind = SERVERS if obj["kind"] == SERVERS.kind else DATABASES
+            body = {"metadata": {"annotations": {NUDGE: "1"}}}
+            with contextlib.suppress(NotFound):
+                await self.view.patch(kind, obj["metadata"]["name"], body)
 
     async def settled(self, workload: Workload) -> None:
         """Wait until a workload is over and nobody has anything to say any more."""

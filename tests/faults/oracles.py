@@ -5,6 +5,7 @@ The numbers are those of the table in ``docs/reliability.md``.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -21,8 +22,10 @@ from tests.fix_operator import DATABASES, SERVERS, decoded
 from hybridpg.controller import SECRETS
 
 BAD_LOG = re.compile(
-    r"Traceback \(most recent|never retrieved|never awaited|was destroyed|Unclosed|Fatal Python"
+    r"never retrieved|never awaited|was destroyed|Unclosed|Fatal Python|^Traceback \(most recent"
 )
+EXPECTED = ("hybridpg.", "psycopg.", "aiohttp.")
+"""Where the errors are from that a pass may end with: they are logged, and it is tried again."""
 LOG_LINES = 3
 
 
@@ -134,9 +137,19 @@ def o10_clean_log(lane: Lane, said: str) -> Iterator[str]:
         yield f"O10 the controller ended by itself: {said[-500:]}"
     lines = said.splitlines()
     for number, line in enumerate(lines):
-        if BAD_LOG.search(line):
+        if BAD_LOG.search(line) or _unexpected(line):
             yield f"O10 the log says: {' / '.join(lines[number : number + LOG_LINES])[:1500]}"
             return
+
+
+def _unexpected(line: str) -> bool:
+    """Return whether a line of the log tells of an error that is no error of ours."""
+    try:
+        exception = str(json.loads(line).get("exception", ""))
+    except ValueError:
+        return False
+    last = exception.strip().splitlines()[-1:] or [EXPECTED[0]]
+    return not last[0].startswith(EXPECTED)
 
 
 def o11_some_password_works(lane: Lane, workload: Workload) -> Iterator[str]:

@@ -47,6 +47,7 @@ class Sampler:
     pg: PgServer
     samples: list[Sample] = field(default_factory=list)
     _task: asyncio.Task[None] | None = None
+    _since: float = 0.0
 
     async def __aenter__(self) -> Sampler:
         """Begin to look."""
@@ -61,8 +62,9 @@ class Sampler:
                 await self._task
 
     def begin(self) -> None:
-        """Forget what was seen."""
+        """Forget what was seen, and a look that is under way."""
         self.samples.clear()
+        self._since = time.monotonic()
 
     def verifiers(self, role: str) -> list[str]:
         """Return the different verifiers that a role had, oldest first; empty ones do not count."""
@@ -94,6 +96,8 @@ class Sampler:
             {name: verifier for kind, name, _, verifier in rows if kind == "role"},
             {name: oid for kind, name, oid, _ in rows if kind == "database"},
         )
+        if began < self._since:
+            return
         if self.samples and _same(self.samples[-1], sample):
             before = self.samples.pop()
             sample = Sample(before.began, sample.ended, sample.verifiers, sample.oids)

@@ -23,7 +23,16 @@ def gate(points: Sequence[Point]) -> list[Point]:
     for _, group in groupby(points, key=lambda point: (point.workload, point.call)):
         here = list(group)
         chosen += [point for point in here if point.fault.group in WHOLE]
-        others = [point for point in here if point.fault.group not in (*WHOLE, LEADERS)]
+        others = [
+            point
+            for point in here
+            if point.fault.group not in (*WHOLE, LEADERS) and not _is_slow(point)
+        ]
         if others:
             chosen.append(others[zlib.crc32(str(here[0].call).encode()) % len(others)])
     return chosen + standing.sampled([p for p in points if p.fault.group == LEADERS])
+
+
+def _is_slow(point: Point) -> bool:
+    """Return whether a point waits for the limit of a statement, which is half a minute."""
+    return point.call.seam == "S" and point.fault.kind.startswith("hang")

@@ -19,6 +19,8 @@ _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 _METADATA = ("name", "labels", "annotations", "finalizers", "ownerReferences", "generation")
 _ROTATION = "rotation"
+NUDGE = "faults/nudge"
+"""Annotation by which the harness says that somebody has mended what was forbidden."""
 Snapshot = dict[str, Any]
 
 
@@ -34,6 +36,9 @@ def of_kubernetes(
 
 def _shown(plural: str, obj: JsonObject) -> dict[str, Any]:
     metadata = {key: obj["metadata"][key] for key in _METADATA if key in obj["metadata"]}
+    if NUDGE in (metadata.get("annotations") or {}):
+        others = {k: v for k, v in metadata.pop("annotations").items() if k != NUDGE}
+        metadata |= {"annotations": others} if others else {}
     metadata["deleting"] = "deletionTimestamp" in obj["metadata"]
     if plural != "secrets":
         return {"metadata": metadata, "spec": obj.get("spec"), "status": obj.get("status")}
