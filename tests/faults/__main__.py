@@ -21,7 +21,8 @@ from pathlib import Path
 
 from tests.faults.crew import Crew, Record, Strike, crew
 from tests.faults.experiment import Result
-from tests.faults.recording import Recording, by_age
+from tests.faults.mutants import KILLED_BY
+from tests.faults.recording import Recording, comparable
 from tests.faults.seam import GROUPS, Point
 from tests.faults.selection import gate
 from tests.faults.workloads import WORKLOADS
@@ -30,6 +31,8 @@ from tests.fix_testenv import _cluster, _start
 
 CALLS = Path(__file__).with_name("calls.json")
 REPORT = Path(__file__).parents[2] / "build" / "faults.json"
+PER_MUTANT = 2
+"""Points at which a defect is looked for."""
 LANES = 4
 """On two processors: most of a point is waiting."""
 
@@ -43,10 +46,8 @@ def main() -> int:
         try:
             env = _start(state, until=os.getpid() if ours else None)
             install_crds(kubectl_of(env))
-            with crew(
-                arguments.lanes, env.kubeconfig, mutant=arguments.mutant, first=arguments.first
-            ) as lanes:
-                return run(lanes, arguments)
+            with crew(arguments.lanes, env.kubeconfig, first=arguments.first) as lanes:
+                return (survivors if arguments.mutants else run)(lanes, arguments)
         finally:
             if ours:
                 _cluster(state, "down", "--wipe")
@@ -69,7 +70,31 @@ def run(lanes: Crew, arguments: argparse.Namespace) -> int:
         _tell(result, verbose=arguments.verbose)
         if number % 50 == 0:
             print(f"{number} points in {time.monotonic() - began:.0f} s", flush=True)
-    return _report(points, results, problems, time.monotonic() - began)
+    return _report(arguments.report, points, results, problems, time.monotonic() - began)
+
+
+def survivors(lanes: Crew, arguments: argparse.Namespace) -> int:
+    """Plant each defect and see that its points find it; return 1 where one is not found."""
+    recordings, _ = _record(lanes, arguments)
+    points = [point for each in recordings.values() for point in each.points()]
+    chosen = {
+        name: [point for point in points if re.search(where, str(point))][:PER_MUTANT]
+        for name, where in KILLED_BY.items()
+        if re.search(arguments.only, name)
+    }
+    jobs = [
+        Strike(point, recordings[point.workload], name)
+        for name, found in chosen.items()
+        for point in found
+    ]
+    found: dict[str, list[str]] = {name: [] for name in chosen}
+    for job, (_, result) in lanes.work(jobs):
+        assert isinstance(job, Strike)
+        found[job.mutant] += result.violations[:1]
+        _tell(result, verbose=arguments.verbose)
+    for name, violations in found.items():
+        print(f"{name:24} {'killed: ' + violations[0][:120] if violations else 'SURVIVED'}")
+    return 0 if all(found.values()) else 1
 
 
 def _record(
@@ -100,7 +125,7 @@ def _against_list(recordings: dict[str, Recording], *, write: bool) -> list[Resu
     listed = json.loads(CALLS.read_text()) if CALLS.exists() else {}
     problems = []
     for name, calls in found.items():
-        new = sorted(call for call in {*calls} - {*listed.get(name, ())} if not by_age(call))
+        new = sorted({*map(comparable, calls)} - {*map(comparable, listed.get(name, ()))})
         if new:
             result = Result(f"{name} | calls", 0.0, [f"unlisted call: {call}" for call in new])
             problems.append(result)
@@ -123,7 +148,11 @@ def _tell(result: Result, *, verbose: bool) -> None:
 
 
 def _report(
-    points: list[Point], results: list[Result], problems: list[Result], seconds: float
+    path: Path,
+    points: list[Point],
+    results: list[Result],
+    problems: list[Result],
+    seconds: float,
 ) -> int:
     classes = {
         group: {"points": 0, "violations": 0, "seconds": 0.0}
@@ -139,13 +168,15 @@ def _report(
     report = {
         "points": len(results),
         "violations": bad,
+        "missed": sum(result.missed for result in results),
         "seconds": round(seconds, 1),
         "classes": classes,
     }
-    REPORT.parent.mkdir(exist_ok=True)
-    REPORT.write_text(json.dumps(report, indent=1) + "\n")
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(report, indent=1) + "\n")
     for group, row in classes.items():
         print(f"{group:8} {row['points']:5.0f} points {row['violations']:4.0f} violations")
+    print(f"{report['missed']} points were not reached: a read more or less is no defect")
     print(f"{len(results)} points, {bad} violations, {seconds:.0f} s")
     return 1 if bad else 0
 
@@ -158,7 +189,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--limit", type=int, default=0, help="so many points at most")
     parser.add_argument("--lanes", type=int, default=LANES)
     parser.add_argument("--first", type=int, default=0, help="number of the first lane")
-    parser.add_argument("--mutant", default="", help="plant a defect, to see it found")
+    parser.add_argument("--mutants", action="store_true", help="plant defects, to see them found")
+    parser.add_argument("--report", type=Path, default=REPORT, help="where the figures go")
     parser.add_argument("--write-calls", action="store_true", help="take the calls into the list")
     parser.add_argument("--verbose", action="store_true", help="tell how it came to violations")
     return parser.parse_args()

@@ -42,6 +42,8 @@ class Strike:
 
     point: Point
     recording: Recording
+    mutant: str = ""
+    """The defect of the controller, if any."""
 
 
 Job = Record | Strike
@@ -72,16 +74,17 @@ class Crew:
 
 
 @contextmanager
-def crew(lanes: int, kubeconfig: Path, *, mutant: str = "", first: int = 0) -> Iterator[Crew]:
+def crew(lanes: int, kubeconfig: Path, *, first: int = 0) -> Iterator[Crew]:
     """Start lanes; they end with the block. This process must have no threads yet."""
     context = multiprocessing.get_context("fork")
     with ExitStack() as stack:
-        connections, processes = [], []
+        connections: list[Connection] = []
+        processes = []
         for number in range(first, first + lanes):
             ours, theirs = context.Pipe()
             process = context.Process(
                 target=_lane,
-                args=(number, kubeconfig, theirs, mutant, os.getpid()),
+                args=(number, kubeconfig, theirs, [*connections, ours], os.getpid()),
                 name=f"lane {number}",
             )
             process.start()
@@ -98,7 +101,15 @@ def crew(lanes: int, kubeconfig: Path, *, mutant: str = "", first: int = 0) -> I
             raise
 
 
-def _lane(number: int, kubeconfig: Path, orders: Connection, mutant: str, parent: int) -> None:
+def _lane(
+    number: int,
+    kubeconfig: Path,
+    orders: Connection,
+    others: Sequence[Connection],
+    parent: int,
+) -> None:
+    for other in others:
+        other.close()  # the end of orders is seen only when nobody else holds the other side
     die_with_parent(parent)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     faulthandler.register(signal.SIGUSR1)
@@ -108,7 +119,7 @@ def _lane(number: int, kubeconfig: Path, orders: Connection, mutant: str, parent
         tempfile.TemporaryDirectory(prefix="hybridpg-faults-") as folder,
         running_server(MAJOR) as pg,
     ):
-        lane = Lane(number, kubeconfig, Path(folder), pg, zygote, mutant)
+        lane = Lane(number, kubeconfig, Path(folder), pg, zygote)
         asyncio.run(_work(lane, orders))
     zygote.close()
 
@@ -127,6 +138,8 @@ async def _work(lane: Lane, orders: Connection) -> None:
 
 async def _do(lane: Lane, job: Any) -> Answer:
     if isinstance(job, Record):
+        lane.mutant = ""
         return await record(lane, job.workload)
+    lane.mutant = job.mutant
     run = replaced if job.point.fault.group == LEADERS else experiment
     return None, await run(lane, job.point, job.recording)

@@ -29,7 +29,10 @@ RESET = {"metadata": {"labels": {"operator/action": "reset-password"}}}
 
 @dataclass(frozen=True)
 class Workload:
-    """One course of events; ``setting`` is where it begins, ``leaves`` where an easy one ends."""
+    """One course of events.
+
+    ``setting`` is where it begins; ``leaves`` is the setting that it ends in without a trace.
+    """
 
     name: str
     setting: str
@@ -166,6 +169,21 @@ def _login_is_right(lane: Lane) -> bool:
     return pair_is_ready(lane) and host
 
 
+async def _create_beside_stranger(lane: Lane) -> None:
+    lane.pg.run(f"CREATE ROLE {DATABASE} LOGIN PASSWORD 'of-a-stranger'")
+    lane.pg.run(f"CREATE DATABASE {DATABASE} OWNER {DATABASE}")
+    await _create(lane)
+
+
+def _in_conflict(lane: Lane) -> bool:
+    server, database = lane.view.get(SERVERS, SERVER), lane.view.get(DATABASES, DATABASE)
+    if server is None or database is None:
+        return False
+    conditions = (database.get("status") or {}).get("conditions") or []
+    refused = any(c["type"] == "Ready" and c["reason"] == "Conflict" for c in conditions)
+    return is_settled(server) and refused
+
+
 async def _adopt(lane: Lane) -> None:
     obj = database("Retain")
     obj["metadata"]["annotations"] = {f"{GROUP}/adopt": DATABASE}
@@ -179,16 +197,10 @@ WORKLOADS = {
     for workload in (
         Workload("create", NOTHING, _create, pair_is_ready, PAIR),
         Workload("create-database-first", NOTHING, _create_database_first, pair_is_ready, PAIR),
+        Workload("beside-stranger", NOTHING, _create_beside_stranger, _in_conflict, logins=()),
         Workload("server-update", PAIR, _update_server, pair_is_ready),
         Workload("database-extensions", PAIR, _extensions, pair_is_ready),
-        Workload(
-            "database-rotate",
-            PAIR,
-            _reset,
-            pair_is_ready,
-            PAIR,
-            passwords=2,
-        ),
+        Workload("database-rotate", PAIR, _reset, pair_is_ready, passwords=2),
         Workload(
             "secret-renamed", PAIR, _rename_secret, _renamed, logins=(DATABASE_LOGIN, OTHER_LOGIN)
         ),
