@@ -161,11 +161,15 @@ class ObjectReconciler(ABC):
 
     async def _converge(self, draft: StatusDraft) -> Result:
         result = await self.converge(draft)
-        if draft.get("backend"):  # what a deletion would do, for whoever thinks of one
-            policy = {EFFECTIVE_POLICY: self.policy(draft.subject).value}
-            draft.set("effective", {**(draft.get("effective") or {}), **policy})
+        self._show_policy(draft)
         await self._write(draft)
         return result
+
+    def _show_policy(self, draft: StatusDraft) -> None:
+        """Say what a deletion would do, for whoever thinks of one."""
+        if draft.get("backend") and not draft.subject.deleting:
+            policy = {EFFECTIVE_POLICY: self.policy(draft.subject).value}
+            draft.set("effective", {**(draft.get("effective") or {}), **policy})
 
     async def _pause(self, draft: StatusDraft) -> Result:
         message = "annotation paused is set: nothing is written until it is removed"
@@ -237,6 +241,7 @@ class ObjectReconciler(ABC):
             raise error
         self.failed(draft.subject)
         _show(draft, failure)
+        self._show_policy(draft)
         await self._write(draft)
         if failure.retry_after is None:
             raise error

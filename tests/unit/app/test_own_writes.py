@@ -15,6 +15,7 @@ from hybridpg.app.reconciler import CATCH_UP_LIMIT, CATCH_UP_SECONDS
 from hybridpg.controller import KubeObject, MergePatch, ObjectKey, ReadStore, Request, Result
 from hybridpg.controller.decode import decode_object
 
+from .memory import Role
 from .world import NAMESPACE, World, both_ready
 
 pytestmark = pytest.mark.virtual_time
@@ -117,3 +118,18 @@ async def test_nothing_is_written_about_an_object_that_just_got_its_finalizer():
         statuses = [r for r in world.cluster.requests if r.path.endswith("late/status")]
         finalizers = [r for r in world.cluster.requests if r.path.endswith("/late") and r.writes]
         assert (len(finalizers), len(statuses)) == (1, 1)
+
+
+async def test_a_database_in_conflict_is_left_alone_by_the_next_start():
+    """O8: what status says must not depend on which way a pass ended."""
+    async with both_ready() as world:
+        world.target.servers["team-pg"].roles["taken"] = Role("theirs", None)
+        await world.database("taken")
+        await world.reason(DATABASES, "taken", "Conflict")
+        await asyncio.sleep(1)
+        shown = (await world.get(DATABASES, "taken"))["status"]["effective"]
+        assert shown == {"deletionPolicy": "Retain"}
+    world.cluster.requests.clear()
+    async with world.operator():
+        await asyncio.sleep(30)
+        assert world.writes() == 0
