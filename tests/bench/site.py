@@ -63,7 +63,7 @@ def folder(databases: int) -> Iterator[Path]:
         )
     made = Path(tempfile.mkdtemp(prefix="hybridpg-bench-", dir=parent))
     made.chmod(0o711)  # the unprivileged user of the server goes through
-    subprocess.Popen(
+    reaper = subprocess.Popen(
         ["sh", "-c", _REAPER, "sh", str(os.getpid()), str(made)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
@@ -74,6 +74,8 @@ def folder(databases: int) -> Iterator[Path]:
         yield made
     finally:
         shutil.rmtree(made, ignore_errors=True)
+        reaper.kill()  # nothing is left for it to do
+        reaper.wait()
 
 
 @contextmanager
