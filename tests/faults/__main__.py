@@ -109,7 +109,7 @@ def _record(
         before = recordings.setdefault(recording.workload, recording)
         changed = before.differs_from(recording)
         result.violations += [f"two clean runs differ in {call}" for call in changed]
-        before.keep_common(recording)
+        before.merge(recording)
         if result.violations:
             problems.append(result)
             _tell(result, verbose=True)
@@ -119,13 +119,17 @@ def _record(
 
 def _against_list(recordings: dict[str, Recording], *, write: bool) -> list[Result]:
     """Hold the calls against the committed list: a new one needs somebody to look at it."""
-    found = {name: [call for call, _ in each.calls] for name, each in sorted(recordings.items())}
+    found = {
+        name: sorted({comparable(call) for call in [*dict(each.calls), *each.sometimes]})
+        for name, each in recordings.items()
+    }
+    listed = json.loads(CALLS.read_text())
     if write:
-        CALLS.write_text(json.dumps(found, indent=1) + "\n")
-    listed = json.loads(CALLS.read_text()) if CALLS.exists() else {}
+        listed |= {name: sorted({*calls, *listed.get(name, ())}) for name, calls in found.items()}
+        CALLS.write_text(json.dumps(listed, indent=1, sort_keys=True) + "\n")
     problems = []
     for name, calls in found.items():
-        new = sorted({*map(comparable, calls)} - {*map(comparable, listed.get(name, ()))})
+        new = sorted({*calls} - {*listed.get(name, ())})
         if new:
             result = Result(f"{name} | calls", 0.0, [f"unlisted call: {call}" for call in new])
             problems.append(result)

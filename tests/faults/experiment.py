@@ -18,7 +18,6 @@ RESYNCS = 2
 FORBIDDEN = ("403", "42501")
 """What nobody but an administrator can mend is tried again after a minute, or once it is touched:
 no point has a minute."""
-STRIKE_SECONDS = 5.0
 NUDGE_SECONDS = 0.5
 
 
@@ -84,14 +83,20 @@ async def _run(lane: Lane, workload: Workload, point: Point | None) -> Strike | 
     if point is not None:
         seam = next(each for each in lane.seams if each.letter == point.call.seam)
         strike = seam.arm(point, lane)
-    await workload.act(lane)
-    if strike is not None and strike.point.fault.kind in FORBIDDEN:
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(strike.struck.wait(), STRIKE_SECONDS)
-        await asyncio.sleep(NUDGE_SECONDS)
-        await lane.nudge()
-    await lane.settled(workload)
+    async with contextlib.AsyncExitStack() as stack:
+        if strike is not None and strike.point.fault.kind in FORBIDDEN:
+            granting = asyncio.create_task(_grant(lane, strike), name="grant")
+            stack.callback(granting.cancel)
+        await workload.act(lane)
+        await lane.settled(workload)
     return strike
+
+
+async def _grant(lane: Lane, strike: Strike) -> None:
+    """Touch all objects once the right was missing."""
+    await strike.struck.wait()
+    await asyncio.sleep(NUDGE_SECONDS)
+    await lane.nudge()
 
 
 async def judged(lane: Lane, workload: Workload, wanted: Recording) -> AsyncIterator[str]:

@@ -287,7 +287,7 @@ class Lane:
         self.pg.run("GRANT CONNECT, TEMPORARY ON DATABASE postgres, template1 TO PUBLIC")
         roles = "SELECT rolname FROM pg_authid WHERE oid >= 16384 AND rolname <> 'cloudadmin'"
         for name, *_ in self.pg.run(roles):
-            self.pg.run(f'DROP ROLE "{name}"')
+            self.pg.run(f'DROP OWNED BY "{name}"; DROP ROLE "{name}"')
         self.log.write_text("")
         self.setting = NOTHING
 

@@ -34,15 +34,18 @@ class Recording:
     """How many databases of that name there were."""
     statements: dict[str, int] = field(default_factory=dict)
     """How often something was made or dropped."""
+    sometimes: list[str] = field(default_factory=list)
+    """Calls of one clean run alone."""
 
     def differs_from(self, other: Recording) -> list[str]:
-        """Return what one of two clean runs alone called."""
-        one, two = ({comparable(call) for call, _ in each.calls} for each in (self, other))
-        return sorted(one ^ two)
+        """Return the calls of one of two clean runs alone, of those that come in each."""
+        one, two = ({call for call, _ in each.calls} for each in (self, other))
+        return sorted(call for call in one ^ two if is_counted(call))
 
-    def keep_common(self, other: Recording) -> None:
-        """Keep the calls that the other run made, too: only these can be relied on."""
+    def merge(self, other: Recording) -> None:
+        """Keep as points what both runs called: only that can be relied on."""
         theirs = dict(other.calls)
+        self.sometimes += dict(self.calls).keys() ^ theirs.keys()
         self.calls = [(call, faults) for call, faults in self.calls if call in theirs]
 
     def points(self) -> list[Point]:
@@ -58,13 +61,13 @@ def is_counted(call: str) -> bool:
     """Return whether a call comes as often in each clean run.
 
     Reads do not: two wakes of an object can be one pass or two, and a young enough view of a server
-    is not read again. What is read is the same all the same.
+    is not read again.
     """
     return Call.parse(call).verb not in ("GET", "SELECT", "SHOW", "LOGIN")
 
 
 def comparable(call: str) -> str:
-    """Return a call as it must be the same in all clean runs."""
+    """Return a call as it stands in the list: of one that is not counted its occurrence is open."""
     return call if is_counted(call) else call.rpartition(" #")[0]
 
 

@@ -117,7 +117,7 @@ class View:
         with contextlib.suppress(NotFound):
             before = await self.client.get(kind, self.key(name))
             await self.client.delete(kind, self.key(name))
-            while self.get(kind, name) == before:
+            while "deletionTimestamp" not in before["metadata"] and self.get(kind, name) == before:
                 await asyncio.sleep(0.002)
 
     def key(self, name: str) -> ObjectKey:

@@ -1,0 +1,77 @@
+"""Which points the gate takes, and that a point is what it is called."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+from tests.faults.mutants import KILLED_BY, MUTANTS
+from tests.faults.recording import Recording, comparable, is_counted
+from tests.faults.seam import CRASH, LEADERS, Call, Fault, Point, Trace
+from tests.faults.selection import gate
+
+PATCH = Call("K", "PATCH", "/api/v1/namespaces/tenant/secrets/app-login", 2)
+KINDS = ("crash/before", "crash/committed", "error/500", "error/503", "error/409")
+
+
+def points(calls: int = 40) -> list[Point]:
+    return [
+        Point("database-rotate", Call("K", "PATCH", f"/secrets/s{number}", 1), Fault.parse(kind))
+        for number in range(calls)
+        for kind in KINDS
+    ]
+
+
+def test_a_point_is_read_as_it_was_written():
+    point = Point("database-rotate", PATCH, Fault("error", "reset-committed"))
+    assert Point.parse(str(point)) == point
+
+
+def test_occurrences_are_counted_from_the_action_on():
+    trace = Trace(lambda: 0.0)
+    first, second = (trace.note("K", "GET", "/a", writes=False).call for _ in range(2))
+    assert (first.occurrence, second.occurrence) == (1, 2)
+    trace.begin()
+    assert trace.note("K", "GET", "/a", writes=False).call == first
+    assert len(trace.seen) == 1
+
+
+def test_the_gate_has_all_crashes_and_one_other_fault_a_call():
+    chosen = gate(points())
+    groups = Counter(point.fault.group for point in chosen)
+    assert groups == {CRASH: 80, "error": 40}
+    assert {point.fault.kind for point in chosen} == {k.partition("/")[2] for k in KINDS}
+
+
+def test_the_gate_is_the_same_in_each_run():
+    assert gate(points()) == gate(points())
+
+
+def test_the_gate_waits_for_no_statement_and_samples_points_of_two_leaders():
+    hang = Point("create", Call("S", "SELECT", "app SELECT", 1), Fault("error", "hang-before"))
+    leaders = [
+        Point("create", Call("K", "PATCH", f"/{number}", 1), Fault(LEADERS, "late"))
+        for number in range(50)
+    ]
+    assert gate([hang]) == []
+    assert 0 < len(gate(leaders)) < 50
+
+
+@pytest.mark.parametrize(("verb", "counted"), [("PATCH", True), ("GET", False), ("SELECT", False)])
+def test_reads_may_come_more_or_less_often(verb: str, counted: bool):
+    call = str(Call("K", verb, "/x", 3))
+    assert is_counted(call) is counted
+    assert comparable(call) == (call if counted else f"K {verb} /x")
+
+
+def test_two_clean_runs_must_write_the_same():
+    calls = [("K PATCH /x #1", []), ("K GET /y #1", [])]
+    one, other = Recording("w", calls), Recording("w", [*calls, ("K PATCH /x #2", [])])
+    assert one.differs_from(other) == ["K PATCH /x #2"]
+    assert one.differs_from(Recording("w", calls[:1])) == []
+    one.merge(Recording("w", calls[:1]))
+    assert (one.calls, one.sometimes) == (calls[:1], ["K GET /y #1"])
+
+
+def test_each_planted_defect_has_points_that_must_find_it():
+    assert KILLED_BY.keys() == MUTANTS.keys()
