@@ -65,7 +65,7 @@ def test_reads_may_come_more_or_less_often(verb: str, counted: bool):
 
 
 def test_two_clean_runs_must_write_the_same():
-    calls = [("K PATCH /x #1", []), ("K GET /y #1", [])]
+    calls: list[tuple[str, list[str]]] = [("K PATCH /x #1", []), ("K GET /y #1", [])]
     one, other = Recording("w", calls), Recording("w", [*calls, ("K PATCH /x #2", [])])
     assert one.differs_from(other) == ["K PATCH /x #2"]
     assert one.differs_from(Recording("w", calls[:1])) == []
