@@ -17,10 +17,12 @@ from hybridpg.controller import (
     Client,
     ControllerError,
     JsonObject,
+    ListPage,
     MergePatch,
     NotFound,
     ObjectKey,
     Resource,
+    TooManyRequests,
 )
 
 KINDS = (SERVERS, DATABASES, SECRETS)
@@ -52,10 +54,19 @@ class View:
     _seen: dict[str, int] = field(default_factory=dict)
     _followers: list[asyncio.Task[None]] = field(default_factory=list)
 
+    async def _served(self, kind: Resource) -> ListPage:
+        """List a kind; the API server answers 429 while it takes a new definition into use."""
+        for _ in range(100):
+            try:
+                return await self.client.list(kind, namespace=self.namespace)
+            except TooManyRequests:
+                await asyncio.sleep(0.1)
+        return await self.client.list(kind, namespace=self.namespace)
+
     async def __aenter__(self) -> View:
         """Follow from now on."""
         for kind in KINDS:
-            page = await self.client.list(kind, namespace=self.namespace)
+            page = await self._served(kind)
             self._seen[kind.plural] = int(page.resource_version)
             work = self._follow(kind, page.resource_version)
             self._followers.append(asyncio.create_task(work, name=f"view of {kind.plural}"))
