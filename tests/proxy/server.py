@@ -150,8 +150,8 @@ class Proxy:
     def add(self, what: What, **where: Unpack[Where]) -> Rule:
         """Add a rule and return it, so that a test can await that it ``struck``.
 
-        A rule holds for calls that come after it; of several that strike one call the first with
-        an end decides.
+        A rule holds for calls that come after it, and for those that are held when it comes; of
+        several that strike one call the first with an end decides.
         """
         return self.add_rule(Rule(what, **where))
 
@@ -186,8 +186,12 @@ class Proxy:
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         recorded = await self.note(request)
         call = recorded.call
-        struck = [rule for rule in self._rules if rule.takes(call, request.query)]
+        known = tuple(self._rules)
+        struck = [rule for rule in known if rule.takes(call, request.query)]
         try:
+            if await _held(struck):
+                later = [rule for rule in self._rules if all(rule is not each for each in known)]
+                struck += [rule for rule in later if rule.takes(call, request.query)]
             answer = await self._answer(request, struck, recorded)
         except Broken as broken:
             answer = _broken(request.transport, reset=broken.reset)
@@ -225,8 +229,6 @@ class Proxy:
         match what:
             case Delay(seconds):
                 await asyncio.sleep(seconds)
-            case Hold(until):
-                await until.wait()
             case Answer(status, body, headers):
                 return web.Response(status=status, body=body, headers=headers)
             case Instead(query):
@@ -292,6 +294,17 @@ class Proxy:
         assert self._runner.server is not None
         for connection in self._runner.server.connections:
             _abort(connection.transport, reset=True)
+
+
+async def _held(struck: list[Rule]) -> bool:
+    """Wait for as long as rules hold a call; return whether any did."""
+    holds = [rule for rule in struck if isinstance(rule.what, Hold)]
+    for rule in holds:
+        assert isinstance(rule.what, Hold)
+        rule.strike()
+        await rule.what.until.wait()
+        struck.remove(rule)
+    return bool(holds)
 
 
 async def _afterwards(what: What, request: web.Request, answer: web.Response) -> None:

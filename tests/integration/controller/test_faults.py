@@ -209,13 +209,14 @@ async def strike(bench: Bench, fault: Fault) -> list[Rule]:
     first = proxy.add(fault.first, verbs=WATCHES, target=TARGET, behind=MARK)
     await bench.begin(KEPT, GONE, TWIN)
     await bench.synced()
+    released = asyncio.Event()
+    proxy.clear()
+    # before the fault: on a busy machine the informer comes back sooner than this goes on
+    proxy.add(Hold(released), target=TARGET, times=FOR_EVER)
+    rules = [proxy.add(what, **where) for what, where in fault.then]
     made = await bench.create(BEFORE)
     async with asyncio.timeout(PATIENCE):
         await first.struck.wait()
-    released = asyncio.Event()
-    proxy.clear()
-    proxy.add(Hold(released), target=TARGET, times=FOR_EVER)
-    rules = [proxy.add(what, **where) for what, where in fault.then]
     if fault.forgets:
         proxy.add(
             refusal(410, "Expired") if fault.as_status else EXPIRED,

@@ -79,7 +79,9 @@ async def wired(pg: PgServer) -> AsyncIterator[Wired]:
         target = Target("127.0.0.1", pg.port, pg.folder / "server.crt", pg.folder / "server.key")
         port = await seam.listen(target)
         yield Wired(pg, seam, trace, replace(pg.endpoint(), port=port))
-    pg.run("DROP ROLE IF EXISTS wired")
+    if pg.run("SELECT 1 FROM pg_roles WHERE rolname = 'wired'"):
+        pg.run("DROP OWNED BY wired")
+        pg.run("DROP ROLE wired")
 
 
 async def test_a_login_with_channel_binding_and_statements_pass_and_are_named(wired):
@@ -233,6 +235,8 @@ async def test_a_rule_may_keep_an_answer_back_until_it_is_ready(wired):
 
 async def test_the_login_of_a_tenant_is_tried_through_it_as_well(wired):
     wired.pg.run("CREATE ROLE wired LOGIN PASSWORD 'Tenant-1'")
+    # the server is shared, and whoever made a database on it closed this one to tenants
+    wired.pg.run("GRANT CONNECT ON DATABASE postgres TO wired")
     endpoint = replace(wired.endpoint, admin=None)
     good = Credentials("wired", Password("Tenant-1"))
     assert await check_login(endpoint, good, "postgres") is LoginResult.PRIMARY

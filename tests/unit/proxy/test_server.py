@@ -412,6 +412,22 @@ async def test_a_request_is_held_until_the_test_lets_it_go(proxy, transport, clu
     assert (await posting).status == 201
 
 
+async def test_a_rule_that_comes_while_a_request_is_held_strikes_it_as_well(
+    proxy, transport, cluster
+):
+    released = asyncio.Event()
+    held = proxy.add(Hold(released), verbs=WRITES)
+    posting = asyncio.create_task(post(transport, "a"))
+    await held.struck.wait()
+    late = proxy.add(Answer(503), verbs=WRITES)
+
+    released.set()
+
+    assert (await posting).status == 503
+    assert (late.hits, held.hits) == (1, 1)
+    assert await names(cluster) == []
+
+
 async def test_a_server_that_goes_breaks_what_passes_through(cluster, three):
     async with FakeClusterServer(cluster) as server:
         proxy = await Proxy(Config(server.url)).__aenter__()
