@@ -17,14 +17,14 @@ from hybridpg.backends.sql.observer import (
 )
 from hybridpg.backends.sql.pool import Pool, loop_time
 
-from .fake_server import ENDPOINT, FakeServer, database_row, role_row
+from .fake_server import ENDPOINT, SUCCESSION, FakeServer, database_row, role_row
 
 pytestmark = pytest.mark.virtual_time
 ORDERS = DatabaseFacts(*database_row("orders"))
 
 
 def observer(server: FakeServer) -> Observer:
-    return Observer(Pool(ENDPOINT, connect=server.connect), now=loop_time)
+    return Observer(Pool(ENDPOINT, connect=server.connect, succession=SUCCESSION), now=loop_time)
 
 
 def full_server(**options: float) -> FakeServer:
