@@ -284,7 +284,7 @@ async def test_a_session_in_a_tenants_database_is_closed_and_never_kept():
     server = FakeServer()
     sessions = pool(server)
     for _ in range(2):
-        async with sessions.session("orders"):
+        async with sessions.session("orders", looking=True):
             pass
 
     assert server.opened == ["orders", "orders"]
@@ -341,7 +341,7 @@ async def test_a_tenants_database_that_refuses_does_not_close_the_server():
     server = FakeServer(refuse=Unknown("not accepting connections"))
     sessions = pool(server)
     with pytest.raises(Unknown):
-        async with sessions.session("orders"):
+        async with sessions.session("orders", looking=True):
             pytest.fail("refused")
 
     server.refuse = None
