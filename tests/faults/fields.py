@@ -18,7 +18,7 @@ from tests.faults.workloads import DATABASE_LOGIN, SERVER_LOGIN
 from tests.fix_operator import DATABASES, SERVERS
 
 from hybridpg.controller import JsonObject, Resource
-from hybridpg.crds import definition, kinds
+from hybridpg.crds.manifest import KINDS, definition
 
 LETTER: Final = "U"
 """The user, who is no seam: his calls are of this workload alone."""
@@ -118,7 +118,11 @@ class Leaf:
         schema = self.schema
         if "enum" in schema:
             return schema["enum"][-1]
-        simple = {"boolean": True, "integer": max(1, schema.get("minimum", 1)), "object": {"k": "v"}}
+        simple = {
+            "boolean": True,
+            "integer": max(1, schema.get("minimum", 1)),
+            "object": {"k": "v"},
+        }
         return simple[schema["type"]]
 
     def patch(self, fault: Fault) -> JsonObject:
@@ -163,7 +167,7 @@ def leaves() -> tuple[Leaf, ...]:
     """Return every leaf of the specs of both kinds."""
     found: list[Leaf] = []
     for resource in (SERVERS, DATABASES):
-        for kind in kinds():
+        for kind in KINDS:
             document = definition(kind)
             if document["spec"]["names"]["plural"] != resource.plural:
                 continue
