@@ -1,7 +1,7 @@
 """Points of the group ``spec``: a field is changed, and changed back.
 
-What the schema refuses changes nothing anywhere. What it lets through is carried out, or a condition
-says why not; and once the spec is what it was, so is the world: the same database with its rows, the
+What the schema refuses changes nothing anywhere. What it lets through is carried out, or status
+says why not. Once the spec is what it was so is the world: the same database with its rows, the
 same password, and nothing left to write.
 """
 
@@ -13,8 +13,8 @@ from collections.abc import AsyncIterator, Iterator
 from http import HTTPStatus
 
 from tests.faults import oracles
-from tests.faults.experiment import RESYNCS, Result, story
 from tests.faults.expectation import reason
+from tests.faults.experiment import RESYNCS, Result, story
 from tests.faults.fields import TO_GOOD, TO_UNFIT, TO_WRONG, Leaf, leaf_of
 from tests.faults.lane import CAP_SECONDS, Lane, Stuck, keeps_setting
 from tests.faults.recording import Recording
