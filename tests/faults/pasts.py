@@ -56,6 +56,7 @@ class Former:
     trace: Trace
     kind: Resource
     moment: Callable[[], Moment]
+    seconds: float = STALE_SECONDS
 
     async def perturb(self, lines: Lines) -> Lines:
         """Say what was; nothing of what the real watch says is passed on."""
@@ -69,7 +70,7 @@ class Former:
         }
         named = {"kind": self.kind.kind, "apiVersion": self.kind.api_version}
         yield _line("BOOKMARK", {**named, "metadata": metadata})
-        for _ in range(round(STALE_SECONDS / STIR_SECONDS)):
+        for _ in range(round(self.seconds / STIR_SECONDS)):
             self.trace.stir()  # it is not over while somebody is told of the past
             await asyncio.sleep(STIR_SECONDS)
         raise Broken(reset=False)

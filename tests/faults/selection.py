@@ -45,7 +45,7 @@ def spread(points: Sequence[Point], count: int) -> list[Point]:
     The first of every kind in every workload come before the second of any.
     """
     seen: Counter[tuple[str, str]] = Counter()
-    ranked = []
+    ranked: list[tuple[int, int, Point]] = []
     for point in sorted(points, key=lambda point: zlib.crc32(str(point).encode())):
         what = (point.workload, point.fault.kind)
         ranked.append((seen[what], len(ranked), point))

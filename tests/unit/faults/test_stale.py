@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 import pytest
-from tests.faults import pasts, stale
+from tests.faults import stale
 from tests.faults.pasts import FIRST, Former, Moment, earlier
 from tests.faults.seam import Call, Seen, Trace
 from tests.fix_operator import DATABASES, SERVERS
@@ -76,9 +76,8 @@ def test_the_past_is_counted_back_from_now_and_ends_at_the_beginning(back, found
     assert earlier(["a", "b", "c"], back) == found
 
 
-async def test_an_api_server_that_is_behind_lists_what_was_and_then_breaks_the_watch(monkeypatch):
+async def test_an_api_server_that_is_behind_lists_what_was_and_then_breaks_the_watch():
     """Whoever opens it again at the version of that list is told of all that came after."""
-    monkeypatch.setattr(pasts, "STALE_SECONDS", 0.0)
     obj = {"kind": "PostgreSQLDatabase", "metadata": {"name": "app", "resourceVersion": "7"}}
     other = {"kind": "PostgreSQLServer", "metadata": {"name": "pg", "resourceVersion": "5"}}
     moment = Moment(
@@ -86,14 +85,20 @@ async def test_an_api_server_that_is_behind_lists_what_was_and_then_breaks_the_w
         {(DATABASES.plural, "app"): obj, (SERVERS.plural, "pg"): other},
     )
     said: list[dict[str, Any]] = []
+    former = Former(Trace(), DATABASES, lambda: moment, seconds=0.0)
     with pytest.raises(Broken):
-        async for line in Former(Trace(), DATABASES, lambda: moment).perturb(_nothing()):
-            said.append(json.loads(line))
+        await _read(former.perturb(_nothing()), said)
     assert [event["type"] for event in said] == ["ADDED", "BOOKMARK"]
     assert said[0]["object"] == obj
     metadata = said[1]["object"]["metadata"]
     assert metadata["resourceVersion"] == "8"
     assert metadata["annotations"] == {"k8s.io/initial-events-end": "true"}
+
+
+async def _read(lines: Lines, said: list[dict[str, Any]]) -> None:
+    """Keep what is said up to the break."""
+    async for line in lines:
+        said += [json.loads(line)]
 
 
 async def _nothing() -> Lines:
