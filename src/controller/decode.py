@@ -153,29 +153,27 @@ def _cut(body: bytes) -> _Pieces | None:
         return None
     # the items of a list are of one kind and begin alike
     mark = b"}," + body[first:begun]
-    view, find, objects = memoryview(body), body.find, []
+    view, find, size = memoryview(body), body.find, len(mark) - 1
+    decode, set_, objects = _decode_usual, _set, []
+    end = first - 1
     try:
-        while end := find(mark, begun, last) + 1:
-            objects.append(_usual(view[first:end].tobytes()))
-            first, begun = end + 1, end + len(mark) - 1
-        objects.append(_usual(view[first:last].tobytes()))
+        while end != last:
+            end = find(mark, begun, last) + 1 or last
+            item = view[first:end].tobytes()
+            found = decode(item)
+            obj = found.metadata
+            if obj is None or not obj.name or found.kind == "Table":
+                return None
+            set_(obj, "encoded", item)
+            set_(obj, "offset", 0)
+            objects.append(obj)
+            first, begun = end + 1, end + size
         page = _list_decoder.decode(body[:start] + _STAND_IN + body[last:])
-    except (*_RUBBISH, UnknownEvent):
+    except _RUBBISH:
         return None
     if page.kind == "Table" or page.items != [msgspec.Raw(_STAND_IN)]:
         return None
     return page, objects
-
-
-def _usual(item: bytes) -> KubeObject:
-    """Decode an item of a list; UnknownEvent where it is not an object as usual."""
-    found = _decode_usual(item)
-    obj = found.metadata
-    if obj is None or not obj.name or found.kind == "Table":
-        raise UnknownEvent("not an object as usual")
-    _set(obj, "encoded", item)
-    _set(obj, "offset", 0)
-    return obj
 
 
 def decode_event(line: bytes, kind: str = "") -> WatchEvent:
