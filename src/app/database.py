@@ -23,7 +23,7 @@ from ..backends import (
     Refused,
     Rejected,
 )
-from ..controller import ObjectKey, ReadStore, Resource, Result
+from ..controller import ObjectKey, ReadStore, Request, Resource, Result
 from ..crds import DatabaseSpec, set_fields
 from .connection_keys import connection_keys, endpoint_keys, pending_keys
 from .credentials import PasswordTarget
@@ -31,7 +31,7 @@ from .database_deletion import delete_database
 from .failures import joined, refuses_extensions
 from .kinds import DATABASES
 from .reasons import Condition, Reason
-from .reconciler import ObjectReconciler
+from .reconciler import ObjectReconciler, nobody_uses
 from .rotation import Login, Rotation, done_or_busy, primary_login
 from .runtime import Runtime, ServerEntry
 from .schedule import ROTATE_EVERY
@@ -86,6 +86,13 @@ class DatabaseReconciler(ObjectReconciler):
         self.runtime.logins.forget((self.resource.kind, key))
         self._rotation.forget(key)
 
+    async def __call__(self, request: Request) -> Result:
+        """Reconcile one database; its place in the crowd is free afterwards, whatever happened."""
+        try:
+            return await super().__call__(request)
+        finally:
+            self.runtime.crowd.left(request.key)
+
     async def delete(self, draft: StatusDraft, policy: Policy) -> Result | None:
         """Go on with the deletion."""
         return await delete_database(self.runtime, draft, policy)
@@ -98,6 +105,10 @@ class DatabaseReconciler(ObjectReconciler):
         server = self._server(draft, spec)
         if server is None:
             return Result()  # the server's own progress wakes its databases
+        place = server.endpoint.host, server.endpoint.port
+        if nobody_uses(draft.subject) and not self.runtime.crowd.enter(draft.subject.key, place):
+            draft.abandon()  # it is called when it is its turn
+            return Result()
         database = await self._bind(draft, spec, server)
         # a conflict ends here
         observed, desired, _ = await look_at_database(

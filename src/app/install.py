@@ -20,6 +20,7 @@ import structlog
 
 from ..backends.sql import check_login
 from ..controller import (
+    LOW,
     Controller,
     ExponentialLimiter,
     Informer,
@@ -37,6 +38,7 @@ from ..controller import (
 )
 from .bindings import Bindings
 from .config import Config
+from .crowd import ADMITTED, Crowd
 from .database import DatabaseReconciler
 from .inventory import InventoryLoop
 from .kinds import DATABASES, SERVERS
@@ -82,6 +84,7 @@ def install(
     runtime.directory.subscribe(
         lambda server: _wake_databases(runtime, database_controller, server)
     )
+    runtime.crowd.subscribe(lambda key: database_controller.enqueue(key, LOW))
     _add_loops(manager, runtime, server_controller, database_controller)
     return runtime
 
@@ -117,6 +120,8 @@ def prepare_runtime(
         clock=clock,
         check_login=login,
         random=chance,
+        # the other half of the workers is left to what is in use
+        crowd=Crowd(max(1, min(ADMITTED, config.controller.workers // 2))),
     )
     return runtime, servers, databases
 

@@ -99,7 +99,7 @@ class ObjectReconciler(ABC):
         behind = self._behind(subject)
         if behind is not None:
             return Result(requeue_after=max(CATCH_UP_SECONDS, behind))
-        if request.priority > LOW and _nobody_uses(subject):
+        if request.priority > LOW and nobody_uses(subject):
             # a thousand new objects must not delay an edit of one that somebody works with
             return Result(requeue_after=STEP_BACK_SECONDS, priority=LOW)
         draft = StatusDraft(subject, self.runtime.clock)
@@ -277,7 +277,7 @@ class ObjectReconciler(ABC):
         await asyncio.sleep(0)  # a burst of converged objects must not hold the loop
 
 
-def _nobody_uses(subject: Subject) -> bool:
+def nobody_uses(subject: Subject) -> bool:
     """Return whether an object is new: nothing was published of it yet, and it is to stay."""
     return "binding" not in subject.status and not subject.deleting
 

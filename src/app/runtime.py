@@ -11,6 +11,7 @@ from ..backends.sql import LoginResult
 from ..controller import Client, EventSink, ObjectKey, ReadStore
 from .bindings import Bindings
 from .config import Config
+from .crowd import Crowd
 from .placement import Backends
 from .quota import Quotas
 from .secrets import SecretStore
@@ -114,6 +115,8 @@ class Runtime:
     clock: Clock
     check_login: LoginCheck
     random: random.Random = field(default_factory=random.Random)
+    crowd: Crowd = field(default_factory=Crowd)
+    """The new databases of each server; who is in use does not go through it."""
 
     def resync_after(self) -> float:
         """Return the seconds until a converged object is checked again, jittered by a tenth.

@@ -1,27 +1,38 @@
-"""Garbage collection of a process that does nothing but run the controller.
+"""Garbage collection and memory of a process that does nothing but run the controller.
 
 The first lists allocate much and free nothing: collections then only stop the loop, for up to a
-second at 50,000 objects. Whoever embeds the operator decides this for their own process.
+second at 50,000 objects. And glibc gives each thread a heap of its own, which never shrinks: a
+login is tried in a thread, and a crowd of them would keep megabytes each. Whoever embeds the operator decides this for their own process.
 """
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import gc
 from typing import Final
 
 THRESHOLDS: Final = (50_000, 20, 100)
 """Collect the young after 50,000 allocations instead of 700: a reconcile makes a few thousand,
 nearly all of them freed by reference counts. The old ones are looked at a hundredth as often."""
+_ARENA_MAX: Final = -8
+"""glibc's name for the number of heaps in ``mallopt``."""
+ARENAS: Final = 2
+"""One for the event loop, and one that the threads share: they wait for the network."""
 
 
 def pause_collections() -> None:
-    """Switch automatic collections off while the caches are filled."""
+    """Switch automatic collections off while the caches are filled, and limit the heaps."""
     gc.disable()
+    with contextlib.suppress(OSError, AttributeError):  # another C library has neither
+        ctypes.CDLL(None).mallopt(_ARENA_MAX, ARENAS)
 
 
 def resume_collections() -> None:
     """Take everything that exists now out of future collections, and switch them on again."""
     gc.collect()
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)  # what the lists took on their way in
     gc.freeze()
     gc.set_threshold(*THRESHOLDS)
     gc.enable()
