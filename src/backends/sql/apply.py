@@ -48,7 +48,7 @@ class Apply:
 
     async def run(self, changes: tuple[Change, ...]) -> tuple[str, ...]:
         """Carry the changes out and return the notes."""
-        oid = 0
+        oid, untouched = 0, False
         try:
             async with self._pool.session() as session:
                 catalog = await read_catalog(session, [self._name])
@@ -62,6 +62,8 @@ class Apply:
                 await self._inside(catalog, extensions)
         finally:
             self._observer.touch(self._name, oid)
+        if untouched and not extensions:
+            self._observer.made(oid)
         return tuple(self._notes)
 
     async def _role(self, session: Session, catalog: Catalog, changes: tuple[Change, ...]) -> None:
@@ -90,9 +92,9 @@ class Apply:
             if create is None:
                 raise Unknown(f"database {self._name!r} is gone since it was observed")
             offer = await self._observer.offer() if create.collation else None
-            await create_database(session, self._database, create, offer)
-            self._created = True
-            self._notes.append(f"database {self._name!r} was created")
+            self._created = await create_database(session, self._database, create, offer)
+            if self._created:
+                self._notes.append(f"database {self._name!r} was created")
         elif facts.role != self._name and self._database.adopt and _first(changes, OwnDatabase):
             await take_database(session, self._database)
             self._notes.append(
