@@ -6,13 +6,18 @@ import json
 import re
 
 import pytest
+from pydantic import BaseModel
 from tests.faults import fields
 from tests.faults.fields import GOOD, TO_GOOD, TO_UNFIT, TO_WRONG, UNFIT, Leaf, leaves, wrong
 from tests.faults.seam import Call
 
+from hybridpg.controller import JsonObject
 from hybridpg.crds import PostgreSQLDatabase, PostgreSQLServer
 
-MODELS = {"postgresqlservers": PostgreSQLServer, "postgresqldatabases": PostgreSQLDatabase}
+MODELS: dict[str, type[BaseModel]] = {
+    "postgresqlservers": PostgreSQLServer,
+    "postgresqldatabases": PostgreSQLDatabase,
+}
 NAMES = [str(leaf) for leaf in leaves()]
 
 
@@ -35,7 +40,7 @@ def test_no_value_is_kept_for_a_field_that_is_no_more():
 
 
 def test_a_good_value_is_one_by_the_model_too(leaf: Leaf):
-    base = {"credentialsSecret": "login"}
+    base: JsonObject = {"credentialsSecret": "login"}
     base |= {"serverRef": {"name": "pg"}} if leaf.kind.plural == "postgresqldatabases" else {}
     document = {"spec": base | leaf.patch(TO_GOOD)["spec"]}
     MODELS[leaf.kind.plural].model_validate(document)
@@ -45,13 +50,14 @@ def test_a_wrong_value_breaks_a_rule_of_the_schema(leaf: Leaf):
     schema, value = leaf.schema, leaf.value(TO_WRONG)
     types = {"integer": int, "boolean": bool, "array": list, "object": dict, "string": str}
     rules = json.dumps(schema.get("x-kubernetes-validations", []))
+    assert isinstance(rules, str)
     pattern = re.search(r"self\.matches\('\^\((.*?)\)\$'\)", rules)
     assert (
         not isinstance(value, types[schema["type"]])
         or value not in schema.get("enum", [value])
         or (isinstance(value, int) and value < schema["minimum"])
         or len(str(value)) > schema.get("maxLength", len(str(value)))
-        or (pattern is not None and not re.fullmatch(json.loads(f'"{pattern[1]}"'), value))
+        or (pattern is not None and not re.fullmatch(json.loads(f'"{pattern[1]}"'), str(value)))
     )
 
 
