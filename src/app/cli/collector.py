@@ -2,7 +2,8 @@
 
 The first lists allocate much and free nothing: collections then only stop the loop, for up to a
 second at 50,000 objects. And glibc gives each thread a heap of its own, which never shrinks: a
-login is tried in a thread, and a crowd of them would keep megabytes each. Whoever embeds the operator decides this for their own process.
+login is tried in a thread, and a crowd of them would keep megabytes each. Whoever embeds the
+operator decides this for their own process.
 """
 
 from __future__ import annotations

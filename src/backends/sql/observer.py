@@ -117,9 +117,13 @@ class Observer:
             )
         owner, held = public[0] if public else ("", False)
         inside = Inside(frozenset(name for (name,) in extensions), owner, held)
-        keep = random.uniform(*INSIDE_SECONDS)  # noqa: S311 - spreads load, protects nothing
-        self._insides[database.oid] = (self._now() + keep, inside)
+        self.know(database.oid, inside)
         return inside
+
+    def know(self, oid: int, inside: Inside) -> None:
+        """Keep what is in a database: it was looked into, or was made a moment ago."""
+        keep = random.uniform(*INSIDE_SECONDS)  # noqa: S311 - spreads load, protects nothing
+        self._insides[oid] = (self._now() + keep, inside)
 
     def refuse(self, oid: int, reasons: dict[str, str]) -> None:
         """Remember which extensions a database was refused, so that the rest can go on."""
