@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import subprocess
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from hybridpg.crds import GROUP
 
 if TYPE_CHECKING:
     from tests.fix_testenv import TestEnv
@@ -40,6 +43,27 @@ def install_crds(run: Kubectl) -> None:
     applied = run("apply", "--validate=strict", "-f", str(CRDS))
     assert applied.returncode == 0, applied.stderr[-2000:]
     waited = run("wait", "--for=condition=Established", "--timeout=30s", "-f", str(CRDS))
+    assert waited.returncode == 0, waited.stderr
+
+
+def wait_for_collector(run: Kubectl) -> None:
+    """Wait until the garbage collector knows our kinds: it looks for new ones every half minute.
+
+    Whoever deletes an object before that finds what it owned still there.
+    """
+    owner = {
+        "apiVersion": f"{GROUP}/v1alpha1",
+        "kind": "PostgreSQLDatabase",
+        "name": "gone",
+        "uid": str(uuid.uuid4()),
+    }
+    metadata = {"name": "without-owner", "namespace": "default", "ownerReferences": [owner]}
+    orphan = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata}
+    made = run("create", "-f", "-", stdin=orphan)
+    assert made.returncode == 0, made.stderr
+    waited = run(
+        "wait", "--for=delete", "--timeout=120s", "-n", "default", "configmap/without-owner"
+    )
     assert waited.returncode == 0, waited.stderr
 
 

@@ -14,6 +14,7 @@ import datetime
 import ipaddress
 import os
 import pwd
+import re
 import shutil
 import signal
 import socket
@@ -44,6 +45,8 @@ HACK_POSTGRES = Path(__file__).parents[1] / "hack" / "postgres"
 SUPERUSER = "postgres"
 CLOUD_ADMIN = "cloudadmin"
 """An admin as managed services have it: CREATEROLE and CREATEDB, but no superuser."""
+OURS = re.compile(r"hybridpg( [0-9a-f]+ [0-9a-f]+)?\|")
+"""How a line of the server's log begins that tells of the controller."""
 ADMINS = (SUPERUSER, CLOUD_ADMIN)
 START_SECONDS = 30
 _SETTINGS = """
@@ -113,7 +116,7 @@ class PgServer:
         for line in self.log()[begin:].splitlines():
             if line.startswith("\t") and seen:  # a statement of several lines
                 seen[-1] = f"{seen[-1]} {line.strip()}".strip()
-            elif line.startswith("hybridpg|") and "statement:" in line:
+            elif OURS.match(line) and "statement:" in line:
                 seen.append(line.partition("statement:")[2].strip())
 
     def stop(self, how: signal.Signals = signal.SIGQUIT) -> None:

@@ -115,6 +115,8 @@ class DatabaseReconciler(ObjectReconciler):
             self.runtime, draft.subject, spec, database.backend, database.ref
         )
         secret = await self._secret(database)
+        if not _is_there(database.ref, observed):
+            await self.confirm(draft)
         observed = await self._ensure_role(database, secret, observed)
         plan = database.backend.plan_database(database.ref, desired, observed)
         refusals = await self._carry_out(database, plan)
@@ -170,6 +172,7 @@ class DatabaseReconciler(ObjectReconciler):
         secret = await self.runtime.secrets.read(subject, name, adopting=adopting)
         if secret is not None:
             return secret
+        await self.confirm(database.draft)
         former = await self._rotation.renaming(database.draft, name)
         return await self._rotation.keeper.create(
             subject, name, database.render_pending, former=former
@@ -257,3 +260,10 @@ class DatabaseReconciler(ObjectReconciler):
         message = f"secret {secret.name} logs in"
         draft.condition(Condition.SECRET_READY, True, Reason.AVAILABLE, message)
         return secret
+
+
+def _is_there(ref: DatabaseRef, observed: Observed[DatabaseState]) -> bool:
+    """Return whether role and database exist and are ours, so that nothing is made anew."""
+    if isinstance(observed, Absent):
+        return False
+    return observed.state.present and ref.owner.same(observed.state.owner)

@@ -223,6 +223,26 @@ class ObjectReconciler(ABC):
             raise NotOurs(f"{self.resource} {subject.key} is a newer object now")
         return found
 
+    async def confirm(self, draft: StatusDraft) -> None:
+        """Prove that the object is there and is to stay, before anything is made for it.
+
+        A cache can lag, as after a start against an API server that is behind: what is made for an
+        object that is gone nobody would ever remove. A write of this pass has proven it already.
+
+        Raises:
+            Conflict: the cache does not show yet what became of the object.
+        """
+        if draft.has_written:
+            return
+        subject = draft.subject
+        try:
+            gone = (await self.live(subject)).deleting
+        except (NotFound, NotOurs):
+            gone = True
+        if gone:
+            message = f"{self.resource} {subject.key} is deleted: nothing is made for it"
+            raise Conflict(409, "Conflict", message)
+
     async def finalizer_added(self, draft: StatusDraft) -> bool:
         """Add our finalizer; True means that nothing else is done in this pass."""
         added = await finalizer.ensure(

@@ -185,6 +185,8 @@ class ServerReconciler(ObjectReconciler):
         secret = await self._secret(server, observed)
         draft.set("pendingChanges", None)
         if changes:
+            if isinstance(observed, Absent):
+                await self.confirm(draft)
             pending = await self._apply(server, secret, observed, changes)
             if pending is not None:
                 return pending
@@ -217,6 +219,7 @@ class ServerReconciler(ObjectReconciler):
         secret = await self.runtime.secrets.read(subject, name, adopting=adopting)
         if secret is not None or not server.backend.capabilities.publishes_admin:
             return secret
+        await self.confirm(server.draft)
         username = _admin_username(server.backend, observed)
         return await self._rotation.keeper.create(
             subject, name, lambda password: server.render_pending(username, password), former=former

@@ -48,6 +48,7 @@ class StatusDraft:
 
     def __init__(self, subject: Subject, clock: Clock) -> None:
         self.subject = subject
+        self._read = subject.resource_version
         self._clock = clock
         self._status: JsonObject = copy.deepcopy(subject.status)
         self._before = self._transition_keys()
@@ -118,6 +119,11 @@ class StatusDraft:
     def note(self, reason: str, message: str, *, warning: bool = False) -> None:
         """Keep an event that is recorded once the status is written."""
         self._notes.append(_Note("Warning" if warning else "Normal", reason, message))
+
+    @property
+    def has_written(self) -> bool:
+        """Whether this pass wrote the object, which the API server took: so it is no stale view."""
+        return self.subject.resource_version != self._read
 
     def abandon(self) -> None:
         """Write nothing: the pass has changed the object itself, and comes again with it."""

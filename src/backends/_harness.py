@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final, Protocol
 
 from ..crds import DatabaseSpec, ServerSpec
-from .errors import Rejected, Unknown
+from .errors import Busy, Rejected, Unknown
 from .protocol import (
     Backend,
 )
@@ -165,9 +166,7 @@ async def converge_database(harness: Harness, case: DatabaseCase) -> DatabaseSta
                 raise Rejected(change.field, change.message)
         if isinstance(observed, Present) and not changes:
             return observed.state
-        outcome = await backend.create_or_update_database(case.ref, changes)
-        if isinstance(outcome, Pending):
-            await harness.settle(outcome.retry_after)
+        await complete(harness, partial(backend.create_or_update_database, case.ref, changes))
     raise AssertionError(
         f"database {case.ref.external_name} still has changes after {STEPS} passes"
     )
@@ -182,9 +181,13 @@ class Step(Protocol):
 
 
 async def complete(harness: Harness, step: Step) -> Outcome:
-    """Repeat one call until it is done."""
+    """Repeat one call until it is done, as a worker does that is told to come again."""
     for _ in range(STEPS):
-        outcome = await step()
+        try:
+            outcome = await step()
+        except Busy as busy:
+            await harness.settle(busy.retry_after)
+            continue
         if not isinstance(outcome, Pending):
             return outcome
         await harness.settle(outcome.retry_after)

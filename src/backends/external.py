@@ -106,9 +106,7 @@ class External(SqlDatabases):
     def __init__(self, context: BackendContext, *, now: Now = loop_time) -> None:
         if not isinstance(context.options, ExternalOptions):
             raise TypeError("the backend external needs ExternalOptions")
-        super().__init__(
-            extensions_allowed=context.extensions_allowed, fence=context.fence, now=now
-        )
+        super().__init__(context, now=now)
         self.name = context.name
         self.capabilities = Capabilities(
             server_fields=frozenset({"backendOptions"}),

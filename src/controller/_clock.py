@@ -21,6 +21,14 @@ def loop_time() -> float:
     return asyncio.get_running_loop().time()
 
 
+def running_clock() -> Clock:
+    """Return the clock of the running loop, for those who ask it for each of many small things."""
+    loop = asyncio.get_running_loop()
+    # what the loops of asyncio do in a method of their own, which takes longer than the look
+    plain = getattr(type(loop), "time", None) is asyncio.BaseEventLoop.time
+    return time.monotonic if plain else loop.time
+
+
 def wall_time() -> datetime:
     """Return the present time of day in UTC."""
     return datetime.now(UTC)

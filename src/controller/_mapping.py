@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 from ._contain import FAILURES
 from .errors import NotSynced
-from .handlers import Handler
+from .handlers import Handler, its_own_key
 from .predicates import Event, Predicate
 from .types import ObjectKey
 from .workqueue import LOW, NORMAL
@@ -31,6 +31,12 @@ class Mapping:
         """Map events; see :class:`~.registration.Listener`."""
         add, handler, predicate = self._add, self._handler, self._predicate
         priority = LOW if repeated else NORMAL
+        if handler is its_own_key and predicate is None:
+            # nothing of somebody else's is called: the same without a tuple for each event
+            for event in events:
+                obj = event.object if event.new is None else event.new
+                add(ObjectKey(obj.namespace, obj.name), priority)
+            return
         for event in events:
             try:
                 if predicate is None or predicate(event):

@@ -76,6 +76,8 @@ class Source:
             resource_version_match="NotOlderThan" if version else "",
             metadata_only=self.metadata_only,
         )
+        if self.transform is None:
+            return page
         return page._replace(items=[self.kept(obj) for obj in page.items])
 
     def lines(self, version: str, *, seconds: int, initial: bool) -> AsyncIterator[list[bytes]]:

@@ -7,7 +7,6 @@ times the time and the memory, and every one of them is work for the garbage col
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Final, NamedTuple, TypeAlias
 
 import msgspec
@@ -51,10 +50,17 @@ class _Object(msgspec.Struct, gc=False):
     metadata: _Meta | None = None
 
 
+class _Usual(msgspec.Struct, gc=False):
+    """An object whose metadata is as usual, and is decoded into what is kept of it."""
+
+    kind: str = ""
+    metadata: KubeObject | None = None
+
+
 class _Event(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     """An event as an API server frames it: with nothing beside its type and its object."""
 
-    object: _Object
+    object: _Usual
     type: str = ""
 
 
@@ -75,10 +81,12 @@ class _List(msgspec.Struct, gc=False):
     kind: str = ""
 
 
-_Pieces: TypeAlias = tuple[_List, Iterable[tuple[_Object, bytes]]]
+_Pieces: TypeAlias = tuple[_List, list[KubeObject]]
 """A list without its items, and they beside it."""
 
+_set: Final = msgspec.structs.force_setattr
 _decode_object: Final = msgspec.json.Decoder(_Object).decode
+_decode_usual: Final = msgspec.json.Decoder(_Usual).decode
 _event_decoder: Final = msgspec.json.Decoder(_Event)
 _any_event_decoder: Final = msgspec.json.Decoder(_AnyEvent)
 _list_decoder: Final = msgspec.json.Decoder(_List)
@@ -114,10 +122,7 @@ def decode_list(body: bytes) -> ListPage:
 
     Errors: :class:`~.errors.DecodeError` if the body is no list or an item is no object.
     """
-    page, items = _cut(body) or _scanned(body)
-    if page.kind == "Table":
-        raise DecodeError("the server answered a Table instead of a list")
-    objects = [_object(found, item, 0) for found, item in items]
+    page, objects = _cut(body) or _scanned(body)
     meta = page.metadata
     return ListPage(objects, meta.resource_version, meta.continue_ or "", meta.remaining_item_count)
 
@@ -127,9 +132,11 @@ def _scanned(body: bytes) -> _Pieces:
         page = _list_decoder.decode(body)
     except _RUBBISH as error:
         raise DecodeError(f"not a list: {error}: {_excerpt(body)}") from error
+    if page.kind == "Table":
+        raise DecodeError("the server answered a Table instead of a list")
     # a Raw is a view that would keep the whole page alive
     items = map(bytes, page.items or ())
-    return page, ((_scan(item), item) for item in items)
+    return page, [_object(_scan(item), item, 0) for item in items]
 
 
 def _cut(body: bytes) -> _Pieces | None:
@@ -146,19 +153,27 @@ def _cut(body: bytes) -> _Pieces | None:
         return None
     # the items of a list are of one kind and begin alike
     mark = b"}," + body[first:begun]
-    view, items = memoryview(body), []
-    while (end := body.find(mark, begun, last)) >= 0:
-        items.append(bytes(view[first : end + 1]))
-        first, begun = end + 2, end + len(mark)
-    items.append(bytes(view[first:last]))
+    view, find, size = memoryview(body), body.find, len(mark) - 1
+    decode, set_, objects = _decode_usual, _set, []
+    end = first - 1
     try:
-        found = [_decode_object(item) for item in items]
+        while end != last:
+            end = find(mark, begun, last) + 1 or last
+            item = view[first:end].tobytes()
+            found = decode(item)
+            obj = found.metadata
+            if obj is None or not obj.name or found.kind == "Table":
+                return None
+            set_(obj, "encoded", item)
+            set_(obj, "offset", 0)
+            objects.append(obj)
+            first, begun = end + 1, end + size
         page = _list_decoder.decode(body[:start] + _STAND_IN + body[last:])
     except _RUBBISH:
         return None
-    return (
-        (page, zip(found, items, strict=True)) if page.items == [msgspec.Raw(_STAND_IN)] else None
-    )
+    if page.kind == "Table" or page.items != [msgspec.Raw(_STAND_IN)]:
+        return None
+    return page, objects
 
 
 def decode_event(line: bytes, kind: str = "") -> WatchEvent:
@@ -174,12 +189,22 @@ def decode_event(line: bytes, kind: str = "") -> WatchEvent:
     except _RUBBISH:
         # not framed as usual: another scan finds the object, or names what is wrong
         return _unframed(line, kind)
-    frame = _FRAMES.get(event.type)
-    # the frame ends in one brace, behind that of the object
-    if frame is None or not line.startswith(frame) or not line.endswith(b"}}"):
+    type_, found = event.type, event.object
+    frame, obj, named = _FRAMES.get(type_), found.metadata, found.kind
+    if (
+        frame is None
+        or obj is None
+        or not (obj.name or type_ == BOOKMARK)
+        or (named != kind and named != _PARTIAL and (kind or named == "Table"))
+        # the frame ends in one brace, behind that of the object; slices are faster than methods
+        or line[: len(frame)] != frame
+        or line[-2:] != b"}}"
+    ):
         return _unframed(line, kind)
-    bookmark = event.type == BOOKMARK
-    return WatchEvent(event.type, _object(event.object, line, len(frame), kind, unnamed=bookmark))
+    # nobody has seen it yet: to copy six fields into another one would take as long as to cache it
+    _set(obj, "encoded", line)
+    _set(obj, "offset", len(frame))
+    return WatchEvent(type_, obj)
 
 
 def _unframed(line: bytes, kind: str) -> WatchEvent:

@@ -8,7 +8,7 @@ from contextlib import aclosing
 
 from ._slices import slices
 from .predicates import Event
-from .store import Change, Writer
+from .store import Writer
 from .types import KubeObject
 from .watcher import Changed, Listed
 
@@ -57,8 +57,7 @@ class Reflector:
     async def _replace(self, objects: list[KubeObject]) -> None:
         shard = self._writer.shard()
         for part in slices(objects):
-            for obj in part:
-                shard.put(obj)
+            shard.fill(part)
             await asyncio.sleep(0)
         async with self._gate:
             replaced = self._writer.commit(shard, self._scope)
@@ -67,13 +66,7 @@ class Reflector:
                 self._tell([Event(obj, None) for obj in gone])
                 await asyncio.sleep(0)
             initial, self._first = self._first, False
-            for present in replaced.present():
-                self._tell([Event(*change, initial) for change in present if _is_news(change)])
+            for news in replaced.news(initial=initial):
+                self._tell(news)
                 await asyncio.sleep(0)
             self._on_listed()
-
-
-def _is_news(change: Change) -> bool:
-    # the same state once more is none, and would look like a resync
-    old = change.old
-    return old is None or old.resource_version != change.new.resource_version

@@ -8,7 +8,6 @@ of the old one at once. Readers never see half of it, and the event loop is not 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple
 
 from ._slices import slices
 from .decode import DELETED, WatchEvent
@@ -48,6 +47,20 @@ class Shard:
             index.put(obj)
         return old
 
+    def fill(self, objects: Iterable[KubeObject]) -> None:
+        """Store objects: what ``put`` does, in half the time for a long list without indexes."""
+        if self.indexes:
+            for obj in objects:
+                self.put(obj)
+            return
+        namespaces = self.namespaces
+        for obj in objects:
+            namespace = obj.namespace
+            if namespace in namespaces:
+                namespaces[namespace][obj.name] = obj
+            else:
+                namespaces[namespace] = {obj.name: obj}
+
     def remove(self, key: ObjectKey) -> KubeObject | None:
         """Take an object out and return it."""
         objects = self.namespaces.get(key.namespace)
@@ -77,15 +90,8 @@ class Shard:
         return sum(map(len, self.namespaces.values()))
 
 
-class Change(NamedTuple):
-    """An object that is in the store after a relist, and the state of it before, if any."""
-
-    old: KubeObject | None
-    new: KubeObject
-
-
 class Replaced:
-    """What a relist changed; iterate over ``gone``, then over ``present``, once each.
+    """What a relist changed; iterate over ``gone``, then over ``news``, once each.
 
     Both yield lists, some of them empty, so that others can run between two of them however few
     objects have changed. What was there is let go on the way: tens of thousands of objects that die
@@ -102,18 +108,30 @@ class Replaced:
         for part in slices(names):
             yield [objects.pop(name) for objects, name in part if self._lost(objects[name])]
 
-    def present(self) -> Iterator[list[Change]]:
-        """Yield everything that is there now."""
+    def news(self, *, initial: bool = False) -> Iterator[list[Event]]:
+        """Yield an event for everything that is new or has changed.
+
+        The same state once more is none, and would look like a resync.
+        """
         for part in slices(self._after.list()):
-            yield [Change(self._pop(obj), obj) for obj in part]
+            yield (
+                self._changed(part, initial)
+                if self._before
+                else [Event(None, obj, initial) for obj in part]
+            )
+
+    def _changed(self, part: list[KubeObject], initial: bool) -> list[Event]:
+        events = []
+        for obj in part:
+            objects = self._before.get(obj.namespace)
+            old = None if objects is None else objects.pop(obj.name, None)
+            if old is None or old.resource_version != obj.resource_version:
+                events.append(Event(old, obj, initial))
+        return events
 
     def _lost(self, old: KubeObject) -> bool:
         new = self._after.get(old.namespace, old.name)
         return new is None or new.uid != old.uid
-
-    def _pop(self, new: KubeObject) -> KubeObject | None:
-        objects = self._before.get(new.namespace)
-        return None if objects is None else objects.pop(new.name, None)
 
 
 class _State:
@@ -261,8 +279,7 @@ class Writer:
     def replace(self, items: Iterable[KubeObject], scope: str = "") -> Replaced:
         """Swap everything in a scope for the items of a complete list."""
         shard = self.shard()
-        for obj in items:
-            shard.put(obj)
+        shard.fill(items)
         return self.commit(shard, scope)
 
     def __len__(self) -> int:

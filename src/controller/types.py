@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -19,6 +19,7 @@ Headers = Sequence[tuple[str, str]]
 """Header fields in order."""
 JsonObject = dict[str, Any]
 """A decoded JSON object: the one place where ``Any`` enters."""
+_decode: Final = msgspec.json.Decoder(JsonObject).decode
 
 
 class ObjectKey(msgspec.Struct, frozen=True, order=True, gc=False):
@@ -74,7 +75,17 @@ CUSTOM_RESOURCE_DEFINITIONS = Resource(
 )
 
 
-class KubeObject(msgspec.Struct, frozen=True, gc=False):
+_NAMES: Final = {
+    "resource_version": "resourceVersion",
+    "deletion_timestamp": "deletionTimestamp",
+    # what metadata does not have; what it might have under that name all the same is written over
+    "encoded": "(encoded)",
+    "offset": "(offset)",
+}
+"""The names of fields where a decoder fills them in from ``metadata``."""
+
+
+class KubeObject(msgspec.Struct, frozen=True, gc=False, rename=_NAMES):
     """One object of the cache: decoded identity and the bytes of the whole.
 
     The bytes are those that came from the network, the frame of a watch event included: cutting
@@ -82,13 +93,13 @@ class KubeObject(msgspec.Struct, frozen=True, gc=False):
     collector, so objects can be shared between any number of readers.
     """
 
-    namespace: str
-    name: str
-    uid: str
-    resource_version: str
-    generation: int
-    deletion_timestamp: str
-    encoded: bytes
+    namespace: str = ""
+    name: str = ""
+    uid: str = ""
+    resource_version: str = ""
+    generation: int = 0
+    deletion_timestamp: str = ""
+    encoded: bytes = b""
     offset: int = 0
     """Where the object begins in ``encoded``; unless that is 0, one brace follows its end."""
 
@@ -115,8 +126,7 @@ class KubeObject(msgspec.Struct, frozen=True, gc=False):
 
     def decode(self) -> JsonObject:
         """Decode the whole object into a fresh dict that the caller may change."""
-        decoded: JsonObject = msgspec.json.decode(self.view)
-        return decoded
+        return _decode(self.view)
 
 
 @dataclass(frozen=True, slots=True)

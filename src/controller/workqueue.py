@@ -42,6 +42,13 @@ RUN: Final = 512
 """Keys that are looked ahead at a time: more would save nothing that can be measured."""
 
 
+def _now() -> float:
+    try:
+        return asyncio.get_running_loop().time()
+    except RuntimeError:  # before the loop runs; this is the clock it will have
+        return time.monotonic()
+
+
 class Mark(msgspec.Struct, gc=False):
     """What all keys have in common that were added, or taken, in one turn with one priority."""
 
@@ -81,7 +88,9 @@ class WorkQueue(Generic[K]):
         # the time of this turn of the event loop; None if nobody asked in this turn
         self._now: float | None = None
         self.taken = _NONE
-        """The mark of what was handed out last in this turn, for whoever has just got it."""
+        """The mark of what was handed out last, for whoever has just got it."""
+        # that mark if it was made in this turn: work that ends meanwhile took no time
+        self._fresh = _NONE
         # a run: keys of one mark, taken in this turn, have waited equally long. So many of them
         # there are, of which so many are still the next ones in _front
         self._run_of: Mark | None = None
@@ -163,7 +172,7 @@ class WorkQueue(Generic[K]):
         ``at`` is the present time of the event loop, for those who have looked already.
         """
         mark = self._marks.pop(key)
-        if mark is not self.taken or at is not None:
+        if mark is not self._fresh or at is not None:
             self._end_work(key, mark, at)
         if self._again and (again := self._again.pop(key, None)) is not None:
             self._push(key, again)
@@ -276,7 +285,10 @@ class WorkQueue(Generic[K]):
         """Take out the key whose turn it is, and see how many come after it that are like it."""
         self._run -= self._left  # a worker that waited comes here in the middle of a run
         self._left = 0
-        now, plain = self._time(), self._lines.plain
+        plain = self._lines.plain
+        # a lone key, as most are that come: to have the turn's end noted would cost another turn
+        lone = plain and len(self._front) == 1 and self._now is None
+        now = _now() if lone else self._time()
         key = self._front.popleft() if plain else self._lines.pop(now)
         mark = self._marks[key]
         if mark is not self._run_of:
@@ -284,6 +296,7 @@ class WorkQueue(Generic[K]):
             self._run_of, self._run_waited = mark, max(0.0, now - mark.at)
             if self.taken.at != now or self.taken.priority != mark.priority:
                 self.taken = Mark(mark.priority, now, True)
+                self._fresh = _NONE if lone else self.taken
         if not plain:
             self._look()
         else:
@@ -292,6 +305,8 @@ class WorkQueue(Generic[K]):
                 ahead //= 8
             self._left = ahead  # those between are like the one that was looked at
         self._run += 1 + self._left
+        if lone:
+            self._end_run()
         return key
 
     def _end_run(self) -> None:
@@ -304,10 +319,13 @@ class WorkQueue(Generic[K]):
         if not mark.working:
             self._marks[key] = mark
             raise ValueError(f"work on {key} was not begun, so it cannot be done")
-        now = self._time()
-        if at is not None and at != now:  # the turn has lasted for a while
-            self._turn()
-            self._now = now = at
+        if at is None:
+            now = _now() if self._now is None else self._now
+        else:
+            now = at
+            if self._now is not None and at != self._now:  # the turn has lasted for a while
+                self._turn()
+                self._now = at
         self._works.observe(max(0.0, now - mark.at))
 
     def _time(self) -> float:
@@ -326,7 +344,7 @@ class WorkQueue(Generic[K]):
         """Forget what belongs to a turn of the event loop that is over."""
         self._end_run()
         self._now = self._quick = None
-        self.taken = _NONE
+        self.taken = self._fresh = _NONE
 
     async def _wait(self) -> None:
         getter = asyncio.get_running_loop().create_future()

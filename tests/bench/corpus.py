@@ -7,6 +7,8 @@ from collections.abc import Iterator
 GROUP, VERSION, PLURAL, KIND = "bench.example.com", "v1", "widgets", "Widget"
 COLLECTION = f"/apis/{GROUP}/{VERSION}/{PLURAL}"
 PAGE = 500
+KEYS = 10_000
+"""Objects that the events of a watch are about, one after the other."""
 SEED = 7
 FIRST_VERSION = 10**18
 """As long as a time in nanoseconds: the server may put that in its place."""

@@ -26,7 +26,7 @@ from hybridpg.controller import (
 )
 from hybridpg.controller.client import StaticAuth, TlsConfig
 
-from .corpus import GROUP, KIND, PLURAL, VERSION
+from .corpus import FIRST_VERSION, GROUP, KEYS, KIND, PLURAL, VERSION
 from .figures import Clock, resident
 from .target import TOKEN, Target
 
@@ -82,11 +82,36 @@ async def framing(target: Target, events: int) -> Clock:
     return clock
 
 
-async def work(target: Target, events: int, *, decode: bool) -> Clock:
-    """From the bytes of a watch to the end of a reconcile for each event, in a manager.
+async def work(target: Target, events: int, keys: int = KEYS) -> Clock:
+    """From the bytes of a watch to a reconcile for each event that is not coalesced."""
+    clock = Clock(events)
+    last, final = f"widget-{(events - 1) % keys:06d}", str(FIRST_VERSION + events - 1)
+    end = ObjectKey("", "the-end")
+    async with managed(target) as (manager, informer):
 
-    ``decode`` decodes every object, whether or not its key is coalesced with others.
-    """
+        async def reconcile(request: Request) -> None:
+            clock.start()
+            name = request.key.name
+            if name == end.name:
+                clock.stop()
+            elif name == last and _version(informer, request.key) == final:
+                # behind everything that waits, so that its turn is the end of all
+                controller.enqueue(end)
+
+        controller = manager.controller("bench", reconcile, workers=WORKERS)
+        controller.watch(informer, handler=enqueue_self())
+        async with running(manager):
+            await clock.done.wait()
+    return clock
+
+
+def _version(informer: Informer, key: ObjectKey) -> str:
+    obj = informer.store.get(key)
+    return "" if obj is None else obj.resource_version
+
+
+async def decoding(target: Target, events: int) -> Clock:
+    """The same, and every object decoded, whether or not its key is coalesced with others."""
     clock = Clock(events)
 
     async with managed(target) as (manager, informer):
@@ -100,8 +125,7 @@ async def work(target: Target, events: int, *, decode: bool) -> Clock:
 
         def handler(event: Event) -> Iterable[ObjectKey]:
             obj = event.object
-            if decode:
-                obj.decode()
+            obj.decode()
             if clock.tick():
                 # behind everything that waits, so that its turn is the end of all
                 asyncio.get_running_loop().call_soon(controller.enqueue, last)

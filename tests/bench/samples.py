@@ -60,8 +60,9 @@ async def work(client: str, target: Target, count: int) -> Figures:
     if client.startswith("hybridpg"):
         from . import ours
 
-        row = decode if client.endswith("+decode") else noop
-        return {row: (await ours.work(target, count, decode=row == decode)).cpu / count * 1e6}
+        if client.endswith("+decode"):
+            return {decode: (await ours.decoding(target, count)).cpu / count * 1e6}
+        return {noop: (await ours.work(target, count)).cpu / count * 1e6}
     if client == "floor":
         least = floor.watch(target, count), floor.watch(target, count, floor.decode)
         return {noop: least[0].cpu / count * 1e6, decode: least[1].cpu / count * 1e6}

@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 
 from . import queues, real, samples
+from .corpus import KEYS
 from .golang import unavailable
 from .replay import Served, replay
 from .target import Target
@@ -56,7 +57,6 @@ class Scenario:
 
 
 SLOW = {"kr8s": 0.1, GO: 0.25}
-KEYS = 10_000
 
 
 def _firehose(*, tls: bool = False) -> Callable[[int], AbstractContextManager[Target]]:

@@ -26,7 +26,7 @@ from tests.faults.recording import Recording, comparable
 from tests.faults.seam import GROUPS, Point
 from tests.faults.selection import gate
 from tests.faults.workloads import WORKLOADS
-from tests.fix_crds import install_crds, kubectl_of
+from tests.fix_crds import install_crds, kubectl_of, wait_for_collector
 from tests.fix_testenv import _cluster, _start
 
 CALLS = Path(__file__).with_name("calls.json")
@@ -45,7 +45,9 @@ def main() -> int:
         ours = "TESTENV_STATE" not in os.environ
         try:
             env = _start(state, until=os.getpid() if ours else None)
-            install_crds(kubectl_of(env))
+            kubectl = kubectl_of(env)
+            install_crds(kubectl)
+            wait_for_collector(kubectl)
             with crew(arguments.lanes, env.kubeconfig, first=arguments.first) as lanes:
                 return (survivors if arguments.mutants else run)(lanes, arguments)
         finally:

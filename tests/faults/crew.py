@@ -11,18 +11,21 @@ import signal
 import sys
 import tempfile
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
+from tests.faults.disturbed import disturbed
 from tests.faults.experiment import Result, experiment, record
 from tests.faults.lane import Lane
 from tests.faults.leaders import replaced
 from tests.faults.recording import Recording
-from tests.faults.seam import LEADERS, Point
+from tests.faults.reverted import reverted
+from tests.faults.seam import LEADERS, SPEC, USER, Point
+from tests.faults.stale import RECREATIONS
 from tests.faults.zygote import Zygote, die_with_parent
 from tests.fix_postgres import running_server
 
@@ -141,5 +144,13 @@ async def _do(lane: Lane, job: Any) -> Answer:
         lane.mutant = ""
         return await record(lane, job.workload)
     lane.mutant = job.mutant
-    run = replaced if job.point.fault.group == LEADERS else experiment
-    return None, await run(lane, job.point, job.recording)
+    return None, await _runner(job.point)(lane, job.point, job.recording)
+
+
+def _runner(point: Point) -> Callable[[Lane, Point, Recording], Awaitable[Result]]:
+    """Return what runs points of this kind."""
+    if point.fault.group == USER or point.fault in RECREATIONS:
+        return disturbed
+    if point.fault.group == SPEC:
+        return reverted
+    return replaced if point.fault.group == LEADERS else experiment

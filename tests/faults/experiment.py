@@ -8,10 +8,10 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 
-from tests.faults import oracles
+from tests.faults import oracles, stale
 from tests.faults.lane import CAP_SECONDS, HANG_SECONDS, Lane, Stuck, keeps_setting
 from tests.faults.recording import Recording, is_counted, take
-from tests.faults.seam import Point, Seen, Strike
+from tests.faults.seam import STALE, Point, Seen, Strike
 from tests.faults.workloads import WORKLOADS, Workload
 
 RESYNCS = 2
@@ -41,14 +41,14 @@ async def record(lane: Lane, name: str) -> tuple[Recording, Result]:
     try:
         await _run(lane, workload, None)
     except Stuck as stuck:
-        raise Stuck(f"{stuck}\n" + "\n".join(_story(lane))) from stuck
+        raise Stuck(f"{stuck}\n" + "\n".join(story(lane))) from stuck
     recording = take(lane, workload)
     violations = [v async for v in judged(lane, workload, recording)]
     if recording.verifiers != workload.passwords:
         violations.append(f"O4 the role has {recording.verifiers} passwords undisturbed")
     lane.setting = "" if violations else keeps_setting(workload)
     seconds = time.monotonic() - began
-    return recording, Result(f"{name} | undisturbed", seconds, violations, _story(lane))
+    return recording, Result(f"{name} | undisturbed", seconds, violations, story(lane))
 
 
 async def experiment(lane: Lane, point: Point, recording: Recording) -> Result:
@@ -65,7 +65,7 @@ async def experiment(lane: Lane, point: Point, recording: Recording) -> Result:
         violations += [v async for v in judged(lane, workload, recording)]
     except Stuck as stuck:
         violations.append(f"liveness: {stuck}")
-    told = _story(lane) if violations else []
+    told = story(lane) if violations else []
     if violations or point.workload != recording.workload:
         lane.kill()
     lane.setting = "" if violations else keeps_setting(workload)
@@ -81,8 +81,7 @@ async def _run(lane: Lane, workload: Workload, point: Point | None) -> Strike | 
     lane.begin()
     strike = None
     if point is not None:
-        seam = next(each for each in lane.seams if each.letter == point.call.seam)
-        strike = seam.arm(point, lane)
+        strike = _arm(lane, point)
     async with contextlib.AsyncExitStack() as stack:
         if strike is not None and strike.point.fault.kind in FORBIDDEN:
             granting = asyncio.create_task(_grant(lane, strike), name="grant")
@@ -90,6 +89,13 @@ async def _run(lane: Lane, workload: Workload, point: Point | None) -> Strike | 
         await workload.act(lane)
         await lane.settled(workload)
     return strike
+
+
+def _arm(lane: Lane, point: Point) -> Strike:
+    if point.fault.group == STALE:
+        return stale.arm(lane, point)
+    seam = next(each for each in lane.seams if each.letter == point.call.seam)
+    return seam.arm(point, lane)
 
 
 async def _grant(lane: Lane, strike: Strike) -> None:
@@ -133,7 +139,7 @@ def _at_rest(lane: Lane, workload: Workload, wanted: Recording, said: str) -> It
     yield from oracles.o10_clean_log(lane, said)
 
 
-def _story(lane: Lane) -> list[str]:
+def story(lane: Lane) -> list[str]:
     """Return the calls and what the controller said: how it came to the violation."""
     began = lane.trace.seen[0].at if lane.trace.seen else 0.0
     calls = [_line(seen, began) for seen in lane.trace.seen]

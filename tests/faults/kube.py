@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from aiohttp import web
+from tests.faults.pasts import Former
 from tests.faults.seam import (
     CRASH,
     CRASH_BEFORE,
@@ -60,6 +61,8 @@ from hybridpg.controller.client import Config
 
 LETTER = "K"
 EVENT = "EVENT"
+LISTED = "WATCHLIST"
+"""The watch that begins with a list: all that a controller knows when it starts."""
 SEEN = "seen"
 """Where a request keeps its entry of the trace."""
 LATE_SECONDS = 0.6
@@ -140,6 +143,8 @@ class KubeSeam(Proxy):
         self.polls = False
         """Whether Secrets are read by the clock: then such a read says nothing."""
         self._strikes: dict[Call, tuple[StreamFault | _Unseen, Strike]] = {}
+        self.formers: dict[str, Former] = {}
+        """What the next watch that begins with a list is told, by the plural of its kind."""
 
     def begin(self) -> None:
         """Count anew, with the trace."""
@@ -181,6 +186,7 @@ class KubeSeam(Proxy):
         """Let all go well."""
         super().clear()
         self._strikes.clear()
+        self.formers.clear()
 
     async def note(self, request: web.Request) -> Recorded:
         """Tell the trace, too."""
@@ -216,6 +222,9 @@ class KubeSeam(Proxy):
     async def lines_of(self, recorded: Recorded, lines: Lines) -> Lines:
         """Tell the trace of each event, and strike at the one that is meant."""
         kind = recorded.call.target.rpartition("/")[2]
+        if recorded.call.verb == LISTED and (former := self.formers.pop(kind, None)):
+            async for line in former.perturb(lines):
+                yield line
         async for line in lines:
             struck = self._struck(kind, line)
             if struck is None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from hybridpg.app import server_deletion
 from hybridpg.app.credentials import PasswordKeeper
 from hybridpg.app.database import DatabaseReconciler
 from hybridpg.app.kinds import FINALIZER
@@ -16,6 +17,7 @@ from hybridpg.app.reconciler import ObjectReconciler
 from hybridpg.app.rotation import Rotation
 from hybridpg.app.secrets import SecretStore
 from hybridpg.app.status import StatusDraft
+from hybridpg.app.subject import Subject
 from hybridpg.backends.values import Credentials, Owner
 from hybridpg.controller import (
     SECRETS,
@@ -198,6 +200,61 @@ def _always_writes() -> None:
     StatusDraft.write = write  # type: ignore[method-assign]
 
 
+def _made_from_the_cache() -> None:
+    """What is missing is made for whatever the cache shows."""
+
+    async def confirm(self: ObjectReconciler, draft: Any) -> None:
+        return
+
+    ObjectReconciler.confirm = confirm  # type: ignore[method-assign]
+
+
+def _name_is_identity() -> None:
+    """A live object of the right name is taken for the one that is being deleted."""
+
+    async def live(self: ObjectReconciler, subject: Any) -> Any:
+        obj = await self.runtime.client.get(self.resource, subject.key)
+        obj["metadata"] |= {"uid": subject.uid, "deletionTimestamp": "now"}
+        return Subject(self.resource, {**obj, "status": subject.status})
+
+    ObjectReconciler.live = live  # type: ignore[method-assign]
+
+
+def _deletes_unblocked() -> None:
+    """A server goes although databases are on it."""
+
+    async def nobody(runtime: Any, server: ObjectKey) -> list[str]:
+        return []
+
+    server_deletion.databases_of = lambda runtime, server: []
+    server_deletion._live_databases_of = nobody
+
+
+def _login_not_tried() -> None:
+    """A pass believes that the published password logs in."""
+
+    async def settle(self: Rotation, draft: Any, secret: Any, login: Any, schedule: Any) -> Any:
+        return (
+            secret
+            if "binding" in draft.subject.status
+            else await original(self, draft, secret, login, schedule)
+        )
+
+    original = Rotation.settle
+    Rotation.settle = settle  # type: ignore[method-assign]
+
+
+def _status_remembers() -> None:
+    """What status once said of the spec it says for ever."""
+    original = StatusDraft.set
+
+    def set_(self: StatusDraft, field: str, value: Any) -> None:
+        if field != "unsupportedFields" or value:
+            original(self, field, value)
+
+    StatusDraft.set = set_  # type: ignore[method-assign]
+
+
 MUTANTS: dict[str, Callable[[], None]] = {
     "role-before-secret": _role_before_secret,
     "secret-deleted-first": _secret_deleted_first,
@@ -212,6 +269,11 @@ MUTANTS: dict[str, Callable[[], None]] = {
     "promoted-unproven": _promoted_unproven,
     "password-logged": _password_logged,
     "always-writes": _always_writes,
+    "made-from-the-cache": _made_from_the_cache,
+    "name-is-identity": _name_is_identity,
+    "deletes-unblocked": _deletes_unblocked,
+    "login-not-tried": _login_not_tried,
+    "status-remembers": _status_remembers,
 }
 KILLED_BY: dict[str, str] = {
     "role-before-secret": r"^create \| K POST /api/.*app-login #1 \| crash/before",
@@ -227,6 +289,11 @@ KILLED_BY: dict[str, str] = {
     "promoted-unproven": r"^database-rotate \| K PATCH .*app-login #1 \| crash/committed",
     "password-logged": r"^create \| K PATCH .*app-login #1 \| crash/before",
     "always-writes": r"^create \| K PATCH .*app-login #1 \| crash/before",
+    "made-from-the-cache": r"^database-delete \| K PATCH .*app #1 \| stale/travel-committed-2",
+    "name-is-identity": r"^database-delete \| K GET .*app #1 \| stale/recreated-read",
+    "deletes-unblocked": r"^create \| K PATCH .*app-login #1 \| user/server-deleted",
+    "login-not-tried": r"^create \| K PATCH .*app-login #1 \| user/role-password",
+    "status-remembers": r"^untouched \| U CHANGE .*/size.cpu #1 \| spec/good",
 }
 
 

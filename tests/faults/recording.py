@@ -6,11 +6,11 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.faults import snapshot, standing
+from tests.faults import fields, interference, snapshot, stale, standing
 from tests.faults.kube import is_poll
 from tests.faults.lane import Lane
 from tests.faults.seam import Call, Fault, Point, Seen
-from tests.faults.workloads import DATABASE, DATABASE_LOGIN, Workload
+from tests.faults.workloads import DATABASE, DATABASE_LOGIN, UNTOUCHED, Workload
 
 POLLS = 2
 """Of what the clock does as often as there is time for, so many are points."""
@@ -75,7 +75,7 @@ def take(lane: Lane, workload: Workload) -> Recording:
     """Describe the run that has just ended, from the action to its settlement."""
     return Recording(
         workload.name,
-        calls_of(lane, lane.trace.seen),
+        calls_of(lane, lane.trace.seen) if workload.name != UNTOUCHED else fields.calls(),
         snapshot.of_kubernetes(lane.view.current.items(), lane.names),
         snapshot.of_postgres(lane.pg, lane.names),
         len(lane.view.published_by(DATABASE_LOGIN)),
@@ -88,9 +88,16 @@ def take(lane: Lane, workload: Workload) -> Recording:
 def calls_of(lane: Lane, seen: list[Seen]) -> list[tuple[str, list[str]]]:
     """Return the identities of calls, sorted: what runs side by side has no order."""
     seams = {seam.letter: seam for seam in lane.seams}
+    last = stale.last_write(seen)
     found = {
         str(each.call): [
-            str(fault) for fault in (*seams[each.call.seam].faults(each), *standing.faults(each))
+            str(fault)
+            for fault in (
+                *seams[each.call.seam].faults(each),
+                *standing.faults(each),
+                *stale.faults(each, last),
+                *interference.faults(each),
+            )
         ]
         for each in seen
         if not (lane.kube.polls and is_poll(each) and each.call.occurrence > POLLS)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import zlib
+from collections import Counter
 from collections.abc import Sequence
 from itertools import groupby
 
 from tests.faults import standing
-from tests.faults.seam import CRASH, LEADERS, STALE, Point
+from tests.faults.seam import CRASH, LEADERS, SPEC, STALE, USER, Point
 
 WHOLE = (CRASH, STALE)
 """Groups whose points all run."""
+SAMPLED = {USER: 60, SPEC: 40}
+"""Groups of which so many points run: a point takes several seconds, and there are hundreds."""
 
 
 def gate(points: Sequence[Point]) -> list[Point]:
@@ -26,11 +29,28 @@ def gate(points: Sequence[Point]) -> list[Point]:
         others = [
             point
             for point in here
-            if point.fault.group not in (*WHOLE, LEADERS) and not _is_slow(point)
+            if point.fault.group not in (*WHOLE, *SAMPLED, LEADERS) and not _is_slow(point)
         ]
         if others:
             chosen.append(others[zlib.crc32(str(here[0].call).encode()) % len(others)])
-    return chosen + standing.sampled([p for p in points if p.fault.group == LEADERS])
+    chosen += standing.sampled([p for p in points if p.fault.group == LEADERS])
+    for name, count in SAMPLED.items():
+        chosen += spread([p for p in points if p.fault.group == name], count)
+    return chosen
+
+
+def spread(points: Sequence[Point], count: int) -> list[Point]:
+    """Return so many points, evenly from all workloads and kinds, and always the same.
+
+    The first of every kind in every workload come before the second of any.
+    """
+    seen: Counter[tuple[str, str]] = Counter()
+    ranked: list[tuple[int, int, Point]] = []
+    for point in sorted(points, key=lambda point: zlib.crc32(str(point).encode())):
+        what = (point.workload, point.fault.kind)
+        ranked.append((seen[what], len(ranked), point))
+        seen[what] += 1
+    return [point for *_, point in sorted(ranked)[:count]]
 
 
 def _is_slow(point: Point) -> bool:

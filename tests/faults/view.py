@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.faults.pasts import Moment
 from tests.fix_operator import DATABASES, SERVERS, decoded
 
 from hybridpg.controller import (
@@ -51,6 +52,8 @@ class View:
     namespace: str
     current: dict[tuple[str, str], JsonObject] = field(default_factory=dict)
     history: list[Version] = field(default_factory=list)
+    moments: list[Moment] = field(default_factory=list)
+    """The worlds since the beginning, the present one last."""
     _seen: dict[str, int] = field(default_factory=dict)
     _followers: list[asyncio.Task[None]] = field(default_factory=list)
 
@@ -87,6 +90,29 @@ class View:
             for (plural, name), obj in self.current.items()
             if plural == SECRETS.plural
         ]
+        self.moments = [self._moment()]
+
+    def _moment(self) -> Moment:
+        versions = {plural: str(version) for plural, version in self._seen.items()}
+        return Moment(versions, dict(self.current))
+
+    def worlds(self) -> list[Moment]:
+        """Return the moments at which an object of our two kinds had just changed."""
+        found = self.moments[:1]
+        for moment in self.moments[1:]:
+            before, now = found[-1], moment
+            if any(before.of(kind.plural) != now.of(kind.plural) for kind in (SERVERS, DATABASES)):
+                found.append(moment)
+        return found
+
+    def versions(self, plural: str, name: str) -> list[JsonObject]:
+        """Return what an object was since the beginning, oldest first."""
+        found: list[JsonObject] = []
+        for moment in self.moments:
+            obj = moment.objects.get((plural, name))
+            if obj is not None and obj not in found[-1:]:
+                found.append(obj)
+        return found
 
     def objects(self) -> Iterator[JsonObject]:
         """Iterate over the objects of our two kinds."""
@@ -194,4 +220,5 @@ class View:
         if kind is SECRETS:
             values = None if gone else decoded(obj)
             self.history.append(Version(key[1], time.monotonic(), values))
+        self.moments.append(self._moment())
         return version

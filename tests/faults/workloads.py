@@ -23,6 +23,8 @@ SERVER, DATABASE = "pg", "app"
 SERVER_LOGIN, DATABASE_LOGIN = "pg-login", "app-login"
 OTHER_LOGIN = "other-login"
 NOTHING, PAIR = "nothing", "pair"
+UNTOUCHED = "untouched"
+"""Nothing happens: what a changed field has to lead back to."""
 SWEEP_SECONDS = 0.2
 RESET = {"metadata": {"labels": {"operator/action": "reset-password"}}}
 
@@ -184,6 +186,10 @@ def _in_conflict(lane: Lane) -> bool:
     return is_settled(server) and refused
 
 
+async def _touch_nothing(lane: Lane) -> None:
+    await lane.view.up_to_date()
+
+
 async def _adopt(lane: Lane) -> None:
     obj = database("Retain")
     obj["metadata"]["annotations"] = {f"{GROUP}/adopt": DATABASE}
@@ -198,6 +204,7 @@ WORKLOADS = {
         Workload("create", NOTHING, _create, pair_is_ready, PAIR),
         Workload("create-database-first", NOTHING, _create_database_first, pair_is_ready, PAIR),
         Workload("beside-stranger", NOTHING, _create_beside_stranger, _in_conflict, logins=()),
+        Workload(UNTOUCHED, PAIR, _touch_nothing, pair_is_ready, PAIR),
         Workload("server-update", PAIR, _update_server, pair_is_ready),
         Workload("database-extensions", PAIR, _extensions, pair_is_ready),
         Workload("database-rotate", PAIR, _reset, pair_is_ready, passwords=2),

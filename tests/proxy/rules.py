@@ -16,7 +16,7 @@ import asyncio
 import re
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import TypeAlias, TypedDict
@@ -146,7 +146,23 @@ class Do:
     committed: bool = False
 
 
-What: TypeAlias = Answer | Instead | Lose | Hang | Delay | Hold | CutBody | Do | StreamFault
+@dataclass(frozen=True, slots=True)
+class Meanwhile:
+    """Carry it out, and keep the answer back until something else was done."""
+
+    action: Callable[[], Awaitable[object]]
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """Answer with what a function returns when the request comes; it goes no further."""
+
+    make: Callable[[], Answer]
+
+
+What: TypeAlias = (
+    Answer | Instead | Lose | Hang | Delay | Hold | CutBody | Do | Meanwhile | Made | StreamFault
+)
 JSON = "application/json"
 
 

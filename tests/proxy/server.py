@@ -34,6 +34,8 @@ from tests.proxy.rules import (
     Identities,
     Instead,
     Lose,
+    Made,
+    Meanwhile,
     Rule,
     What,
     Where,
@@ -231,6 +233,9 @@ class Proxy:
                 await asyncio.sleep(seconds)
             case Answer(status, body, headers):
                 return web.Response(status=status, body=body, headers=headers)
+            case Made(make):
+                made = make()
+                return web.Response(status=made.status, body=made.body, headers=made.headers)
             case Instead(query):
                 async with self._ask(request, request.headers, query) as theirs:
                     body = await theirs.read()
@@ -316,6 +321,8 @@ async def _afterwards(what: What, request: web.Request, answer: web.Response) ->
             raise Stalled
         case Do(action):
             action()
+        case Meanwhile(action):
+            await action()
         case CutBody():
             body = answer.body
             assert isinstance(body, bytes)

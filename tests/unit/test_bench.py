@@ -207,9 +207,14 @@ async def test_a_streaming_list_is_read_to_its_end(encrypted, client):
     assert figures["list.stream.50k"] > 0
 
 
-@pytest.mark.parametrize("decode", [False, True])
-async def test_every_event_goes_through_the_manager_to_a_worker(watched, decode):
-    clock = await ours.work(watched, COUNT, decode=decode)
+async def test_every_event_goes_through_the_manager_to_a_worker(watched):
+    clock = await ours.work(watched, COUNT, KEYS)
+
+    assert clock.cpu > 0
+
+
+async def test_every_object_is_decoded_on_the_way_to_a_worker(watched):
+    clock = await ours.decoding(watched, COUNT)
 
     assert clock.cpu > 0
 

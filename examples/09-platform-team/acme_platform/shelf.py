@@ -57,7 +57,7 @@ class Shelf(SqlDatabases):
     def __init__(self, context: BackendContext) -> None:
         if not isinstance(context.options, ShelfOptions):
             raise TypeError("the backend shelf needs ShelfOptions")
-        super().__init__(extensions_allowed=context.extensions_allowed)
+        super().__init__(context)
         self.name = context.name
         self.capabilities = Capabilities(
             server_fields=frozenset({"size.storageGB"}),

@@ -70,7 +70,7 @@ class Local(SqlDatabases):
     def __init__(self, context: BackendContext) -> None:
         if not isinstance(context.options, LocalOptions):
             raise TypeError("the backend local needs LocalOptions")
-        super().__init__(extensions_allowed=context.extensions_allowed, fence=context.fence)
+        super().__init__(context)
         self.name = context.name
         self._fence = context.fence
         self._options = context.options

@@ -33,9 +33,6 @@ C = TypeVar("C", bound=Change)
 OWNED_SINCE: Final = 150000
 """From this version on a new database belongs to its owner, the schema ``public`` included: a
 session in it, the dearest of all that is done here, would find nothing to do."""
-NEW: Final = Inside(frozenset({"plpgsql"}), DATABASE_OWNER, public_held=True)
-"""What is in a database that was made of ``template0`` since then. To look would take a session in
-it, by which an edit soon after a crowd of creations would wait for all the others."""
 
 
 class Apply:
@@ -52,7 +49,6 @@ class Apply:
     async def run(self, changes: tuple[Change, ...]) -> tuple[str, ...]:
         """Carry the changes out and return the notes."""
         oid, untouched = 0, False
-        extensions = _first(changes, CreateExtensions)
         try:
             async with self._pool.session() as session:
                 catalog = await read_catalog(session, [self._name])
@@ -61,12 +57,13 @@ class Apply:
                 oid = catalog.databases[self._name].oid
                 await self._rights(session, catalog)
                 untouched = self._created and session.version >= OWNED_SINCE
+            extensions = _first(changes, CreateExtensions)
             if extensions or not untouched:
                 await self._inside(catalog, extensions)
         finally:
             self._observer.touch(self._name, oid)
         if untouched and not extensions:
-            self._observer.know(oid, NEW)
+            self._observer.made(oid)
         return tuple(self._notes)
 
     async def _role(self, session: Session, catalog: Catalog, changes: tuple[Change, ...]) -> None:
@@ -95,9 +92,9 @@ class Apply:
             if create is None:
                 raise Unknown(f"database {self._name!r} is gone since it was observed")
             offer = await self._observer.offer() if create.collation else None
-            await create_database(session, self._database, create, offer)
-            self._created = True
-            self._notes.append(f"database {self._name!r} was created")
+            self._created = await create_database(session, self._database, create, offer)
+            if self._created:
+                self._notes.append(f"database {self._name!r} was created")
         elif facts.role != self._name and self._database.adopt and _first(changes, OwnDatabase):
             await take_database(session, self._database)
             self._notes.append(

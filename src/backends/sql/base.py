@@ -13,7 +13,7 @@ from functools import partial
 from typing import Final
 
 from ..errors import BackendError, Unknown
-from ..fence import Fence, no_fence
+from ..protocol import BackendContext
 from ..retained import Retained, RetainedThings
 from ..values import (
     Change,
@@ -47,6 +47,7 @@ from .roles import (
     take_role,
 )
 from .state import observed_state
+from .succession import Succession
 
 FORGET_SECONDS: Final = 600.0
 """How long a server that nobody asks for is remembered: admin logins change, servers go."""
@@ -56,22 +57,24 @@ class SqlDatabases:
     """Databases and users of any server that ``DatabaseRef.endpoint`` reaches.
 
     ``endpoint.admin`` must be filled; the connections are kept by endpoint and login, so a new
-    password or address begins anew by itself. ``extensions_allowed`` is the operator's list, and
-    ``fence`` is asked before each statement. ``connect`` opens a session, by default a real one.
+    password or address begins anew by itself. ``context`` is the backend's own: its fence is asked
+    before each statement. ``connect`` opens a session, by default a real one.
     Starts nothing before the first call; :meth:`close` ends all connections.
     """
 
     def __init__(
         self,
+        context: BackendContext,
         *,
-        extensions_allowed: frozenset[str] | None = None,
-        fence: Fence = no_fence,
         connect: Connect | None = None,
         now: Callable[[], float] = loop_time,
         snapshot_seconds: float = TTL_SECONDS,
     ) -> None:
-        self._extensions_allowed = extensions_allowed
-        self._connect = connect or partial(Session.open, fence=fence)
+        self._extensions_allowed = context.extensions_allowed
+        self._succession = Succession.of(context.cluster_id)
+        self._connect = connect or partial(
+            Session.open, fence=context.fence, application_name=self._succession.own
+        )
         self._now = now
         self._snapshot_seconds = snapshot_seconds
         self._servers: dict[Endpoint, tuple[Pool, Observer]] = {}
@@ -246,7 +249,7 @@ class SqlDatabases:
         known = self._servers.get(endpoint)
         if known is None:
             self._forget()
-            pool = Pool(endpoint, connect=self._connect, now=self._now)
+            pool = Pool(endpoint, connect=self._connect, succession=self._succession, now=self._now)
             known = (pool, Observer(pool, now=self._now, ttl=self._snapshot_seconds))
             self._servers[endpoint] = known
         return known

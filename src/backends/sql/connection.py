@@ -89,7 +89,11 @@ def _ca_file(pem: str) -> Iterator[str]:
 
 
 def parameters(
-    endpoint: Endpoint, login: AdminLogin | Credentials, dbname: str, ca_file: str
+    endpoint: Endpoint,
+    login: AdminLogin | Credentials,
+    dbname: str,
+    ca_file: str,
+    application_name: str = APPLICATION_NAME,
 ) -> dict[str, Any]:
     """Return libpq's parameters for one connection; ``ca_file`` holds the endpoint's CA."""
     values: dict[str, Any] = {
@@ -98,7 +102,7 @@ def parameters(
         "user": login.username,
         "dbname": dbname,
         "connect_timeout": CONNECT_SECONDS,
-        "application_name": APPLICATION_NAME,
+        "application_name": application_name,
         "client_encoding": "utf8",
         "sslmode": endpoint.sslmode,
         "gssencmode": "disable",
@@ -125,11 +129,15 @@ def parameters(
 
 
 async def open_connection(
-    endpoint: Endpoint, login: AdminLogin | Credentials, dbname: str, options: str = ""
+    endpoint: Endpoint,
+    login: AdminLogin | Credentials,
+    dbname: str,
+    options: str = "",
+    application_name: str = APPLICATION_NAME,
 ) -> psycopg.AsyncConnection[Row]:
     """Connect within :data:`CONNECT_SECONDS`; errors are psycopg's own or ``TimeoutError``."""
     with _ca_file(endpoint.ca) as ca_file:
-        values = parameters(endpoint, login, dbname, ca_file)
+        values = parameters(endpoint, login, dbname, ca_file, application_name)
         async with asyncio.timeout(CONNECT_SECONDS):  # libpq's own counts per address
             return await psycopg.AsyncConnection.connect(
                 make_conninfo(**values, options=options),
@@ -154,14 +162,20 @@ class Session:
 
     @classmethod
     async def open(
-        cls, endpoint: Endpoint, login: AdminLogin, dbname: str, *, fence: Fence = no_fence
+        cls,
+        endpoint: Endpoint,
+        login: AdminLogin,
+        dbname: str,
+        *,
+        fence: Fence = no_fence,
+        application_name: str = APPLICATION_NAME,
     ) -> Session:
         """Log in as the admin; raises a ``BackendError``."""
         where = f"{describe(endpoint)} as {login.username}, database {dbname}"
         own = () if dbname == MAINTENANCE_DATABASE else _TENANTS_OPTIONS
         options = " ".join(f"-c {option}" for option in (*_OPTIONS, *own))
         try:
-            connection = await open_connection(endpoint, login, dbname, options)
+            connection = await open_connection(endpoint, login, dbname, options, application_name)
         except (psycopg.Error, OSError, TimeoutError) as error:
             raise connect_error(error, where) from error
         return cls(connection, where, fence)

@@ -38,8 +38,8 @@ WHERE s.database = {} AND s.active
 
 async def create_database(
     session: Session, database: DatabaseRef, change: CreateDatabase, offer: Offer | None
-) -> None:
-    """Create the database, owned by the role of the same name; harmless if it exists by now.
+) -> bool:
+    """Create the database, owned by the role of the same name; False where it exists by now.
 
     ``template0`` is the only template that takes any encoding and locale. ``offer`` is needed
     where a collation is asked for.
@@ -53,8 +53,9 @@ async def create_database(
         await session.attempt(statement)
     except psycopg.Error as error:
         if is_duplicate(error):
-            return  # whose it is shows when it is read again
+            return False  # whose it is shows when it is read again
         raise _refused(error, database, change, offer) from error
+    return True
 
 
 def _encoding(name: str) -> sql.Composable:

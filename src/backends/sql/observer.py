@@ -3,8 +3,8 @@
 A thousand databases are read by one round trip: whoever asks first reads for all, and the others
 take what was read up to :data:`TTL_SECONDS` ago. A name that we wrote to since then is read by
 itself, so that a thousand new databases do not make a thousand reads of them all.
-Waiting for somebody else's read is short: on a server that hangs, the worker goes on elsewhere
-and comes again.
+Waiting for a read is short, for whoever began it as well: on a server that hangs, the worker goes
+on elsewhere and comes again. What the read came to is told to who comes first afterwards.
 """
 
 from __future__ import annotations
@@ -17,18 +17,20 @@ from typing import Final
 
 from psycopg import sql
 
-from ..errors import Busy, Unknown
+from ..errors import BackendError, Busy, Unknown
 from .catalog import Catalog, DatabaseFacts, read_catalog
 from .connection import describe, statements
 from .offer import Offer, read_offer
-from .pool import Pool, come_again
+from .pool import DOWN_SECONDS, Pool, come_again
 
 TTL_SECONDS: Final = 1.0
 """How old a shared view may be: a burst of reconciles is much shorter, a person much slower."""
 WAIT_SECONDS: Final = 1.0
-"""How long a reconcile waits for another one's read, which usually takes milliseconds."""
+"""How long a reconcile waits for a read, which usually takes milliseconds: fifty servers that hang
+must not hold sixteen workers for a connect timeout each."""
 SLOW_SECONDS: Final = (0.5, 1.5)
-"""When those come again who found the server slow: before its connect timeout, but not in haste."""
+"""When those come again who found the server slow: before its connect timeout, but not in haste.
+For so much longer is kept what a slow read brought, or they would only ever begin the next one."""
 OFFER_SECONDS: Final = 600.0
 """How long extensions and locales are kept: they change when packages are installed."""
 INSIDE_SECONDS: Final = (2700.0, 4500.0)
@@ -78,7 +80,9 @@ class Observer:
         self._ttl = ttl
         self._last: _Read | None = None
         self._flight: asyncio.Task[_Read] | None = None
-        self._slow = False  # somebody waited in vain for the read that is under way
+        self._slow = False  # somebody waited in vain for the read that began last
+        # why that read failed, while nobody knows, and until when that counts
+        self._untold: tuple[float, BackendError] | None = None
         self._written: dict[str, float] = {}
         self._offer: tuple[float, Offer] | None = None
         self._insides: dict[int, tuple[float, Inside]] = {}
@@ -92,7 +96,7 @@ class Observer:
     async def catalog(self, name: str) -> Catalog:
         """Return a view in which ``name`` is as new as our last write to it."""
         last = self._last
-        if last is None or self._now() - last.ended >= self._ttl:
+        if last is None or self._now() - last.ended >= self._keep():
             last = await self._join()
         if self._written.get(name, float("-inf")) < last.began:
             return last.catalog
@@ -117,11 +121,18 @@ class Observer:
             )
         owner, held = public[0] if public else ("", False)
         inside = Inside(frozenset(name for (name,) in extensions), owner, held)
-        self.know(database.oid, inside)
+        self._remember(database.oid, inside)
         return inside
 
-    def know(self, oid: int, inside: Inside) -> None:
-        """Keep what is in a database: it was looked into, or was made a moment ago."""
+    def made(self, oid: int) -> None:
+        """Note that we made a database in which nothing is to do: the first look may wait.
+
+        That look takes a connection of its own, and the first edit of each new database would
+        wait for it while all the others are being made.
+        """
+        self._remember(oid, Inside(frozenset(), "", False))
+
+    def _remember(self, oid: int, inside: Inside) -> None:
         keep = random.uniform(*INSIDE_SECONDS)  # noqa: S311 - spreads load, protects nothing
         self._insides[oid] = (self._now() + keep, inside)
 
@@ -139,16 +150,19 @@ class Observer:
         if self._flight is not None:
             self._flight.cancel()
 
+    def _keep(self) -> float:
+        """Return for how many seconds a view is good: those who were sent away find it, too."""
+        return self._ttl + (SLOW_SECONDS[1] if self._slow else 0.0)
+
     async def _join(self) -> _Read:
-        """Start the read, or wait a moment for the one that is under way."""
+        """Start the read where none is under way, and wait a moment for it."""
+        self._tell()
         if self._flight is None:
             self._slow = False
             self._flight = asyncio.get_running_loop().create_task(
                 self._read(), name=f"hybridpg-sql-observe-{describe(self._pool.endpoint)}"
             )
-            self._flight.add_done_callback(_note_error)
-            # to its end: an error that is told here is what makes the next tries rare
-            return await asyncio.shield(self._flight)
+            self._flight.add_done_callback(self._ended)
         if not self._slow:
             done, _ = await asyncio.wait({self._flight}, timeout=WAIT_SECONDS)
             if done:
@@ -158,6 +172,12 @@ class Observer:
             f"server {describe(self._pool.endpoint)} takes long to answer",
             retry_after=come_again(SLOW_SECONDS),
         )
+
+    def _tell(self) -> None:
+        """Raise what nobody waited for: only who is told of a failure tries ever more rarely."""
+        untold, self._untold = self._untold, None
+        if untold is not None and self._now() < untold[0]:
+            raise untold[1]
 
     @staticmethod
     def _flight_result(flight: asyncio.Task[_Read]) -> _Read:
@@ -179,8 +199,8 @@ class Observer:
         self._refused = {oid: kept for oid, kept in self._refused.items() if oid in present}
         return self._last
 
-
-def _note_error(flight: asyncio.Task[_Read]) -> None:
-    """Take the error of a read whose caller was cancelled: the next caller reads anew."""
-    if not flight.cancelled():
-        flight.exception()
+    def _ended(self, flight: asyncio.Task[_Read]) -> None:
+        """Take the error of a read; keep it where who waited for it was sent away."""
+        error = None if flight.cancelled() else flight.exception()
+        if self._slow and isinstance(error, BackendError) and not isinstance(error, Busy):
+            self._untold = (self._now() + DOWN_SECONDS, error)

@@ -5,7 +5,8 @@ finds even that queue full is told ``Busy`` at once, and its worker is free for 
 is also told when to come again: a crowd comes back no faster than it can be served, because each
 pass that is turned away has cost as much as one that is not. A server that just refused or did not
 answer is left alone for a moment, and meanwhile every call fails at once: one server that hangs
-costs the workers one connect timeout, not one for each of its databases.
+costs the workers one connect timeout, not one for each of its databases. Nobody writes before the
+sessions of a replaced process are gone (``succession.py``).
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from ..values import (
     Endpoint,
 )
 from .connection import MAINTENANCE_DATABASE, Session, describe
+from .succession import LEAVING_SECONDS, Succession
 
 SESSIONS: Final = 4
 """CREATE DATABASE is bound by the server: more than four at a time are not faster."""
@@ -68,7 +70,12 @@ class Pool:
     """
 
     def __init__(
-        self, endpoint: Endpoint, *, connect: Connect = Session.open, now: Now = loop_time
+        self,
+        endpoint: Endpoint,
+        *,
+        connect: Connect,
+        succession: Succession,
+        now: Now = loop_time,
     ) -> None:
         if endpoint.admin is None:
             raise Unknown(f"there is no admin login for server {describe(endpoint)} yet")
@@ -77,6 +84,8 @@ class Pool:
         """When a session was last taken."""
         self._admin = endpoint.admin
         self._connect = connect
+        self._succession = succession
+        self._succeeded = False  # whether the sessions of former processes are gone
         self._now = now
         self._taken = 0
         self._writing = 0
@@ -94,9 +103,10 @@ class Pool:
     ) -> AsyncIterator[Session]:
         """Lend a session; raises ``Busy`` where too many wait, ``Unknown`` while it is down.
 
-        One session is kept for those who are only ``looking``. Sessions of the maintenance
-        database are kept for the next caller; one in a tenant's database is closed, so that it
-        neither blocks a DROP nor lives beside the tenant's code.
+        One session is kept for those who are only ``looking``; before the others the sessions of
+        former processes are ended, and while some are left it is ``Busy``. Sessions of the
+        maintenance database are kept for the next caller; one in a tenant's database is closed, so
+        that it neither blocks a DROP nor lives beside the tenant's code.
         """
         self.used = self._now()
         self._check()
@@ -104,6 +114,8 @@ class Pool:
         began = self._now()
         try:
             self._check()  # it may have gone down while we waited
+            if not (looking or self._succeeded):
+                await self._succeed()
             session = await self._open(dbname)
             try:
                 yield session
@@ -181,6 +193,20 @@ class Pool:
             f"all {SESSIONS} sessions on server {describe(self.endpoint)} are in use",
             retry_after=come_again() + ahead,
         )
+
+    async def _succeed(self) -> None:
+        """End the sessions of former processes; raise ``Busy`` until a look shows none."""
+        session = await self._open(MAINTENANCE_DATABASE)
+        try:
+            left = await self._succession.end_others(session)
+        finally:
+            self._give_back(session, MAINTENANCE_DATABASE)
+        if left:
+            raise Busy(
+                f"{left} sessions of a former process on server {describe(self.endpoint)} end",
+                retry_after=LEAVING_SECONDS,
+            )
+        self._succeeded = True
 
     async def _open(self, dbname: str) -> Session:
         while dbname == MAINTENANCE_DATABASE and self._idle:

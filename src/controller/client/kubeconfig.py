@@ -2,7 +2,8 @@
 
 What it does not do, we do around it: it runs a login plugin once and keeps what that returned,
 token or client certificate, after its end, and it reads ``tokenFile`` once. Here the kubeconfig
-is loaded again when a credential ends or is rejected, and ``tokenFile`` is read as in a pod.
+is loaded again when a credential ends or is rejected, and ``tokenFile`` is read as in a pod. The
+issuer of an OIDC login is verified (``oidc.py``).
 """
 
 from __future__ import annotations
@@ -98,13 +99,15 @@ def _any_exists(paths: str) -> bool:
 async def _load(paths: str, context: str | None) -> tuple[KubeConfigLoader, Configuration]:
     # imported here: see the head of this module
     from kubernetes_asyncio.client import Configuration
-    from kubernetes_asyncio.config.kube_config import KubeConfigLoader, KubeConfigMerger
+    from kubernetes_asyncio.config.kube_config import KubeConfigMerger
+
+    from .oidc import VerifyingLoader
 
     found = Configuration()
     found.host = ""  # its default is http://localhost
     try:
         files = KubeConfigMerger(paths)
-        loader = KubeConfigLoader(
+        loader = VerifyingLoader(
             files.config,
             context,
             config_base_path=None,

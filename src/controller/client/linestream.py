@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from typing import Final, cast
 
+from .._prompt import PromptFuture
 from ..errors import TransportError
 from .answer import Answer
 from .httphead import ResponseHead, Unsupported
@@ -41,7 +42,8 @@ class LineStream(asyncio.BufferedProtocol):
         self._transport: asyncio.Transport | None = None
         self._lines: list[bytes] = []  # not yet taken by the reader
         self._unread = 0  # bytes of the reads that they came with
-        self._waiter: asyncio.Future[None] | None = None  # of the reader, while there is nothing
+        self._waiter: PromptFuture | None = None  # of the reader, while there is nothing
+        self._for_lines = False  # it waits for lines alone, or the end
         self._failure: Exception | None = None  # why nothing more will come
         self._finished = False  # nothing more will come
         self._heard = 0.0  # loop time of the last byte
@@ -79,7 +81,7 @@ class LineStream(asyncio.BufferedProtocol):
         while not self._lines:
             if self._answered or (self._finished and self._failure is None):
                 return []
-            await self._wait()
+            await self._wait(for_lines=True)
         lines, self._lines, self._unread = self._lines, [], 0
         self._pace()
         return lines
@@ -116,6 +118,7 @@ class LineStream(asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         """Take over the bytes that came."""
         self._take(nbytes)
+        self._hand_on()
 
     def eof_received(self) -> bool:
         """Take note that the server sends nothing more."""
@@ -155,8 +158,15 @@ class LineStream(asyncio.BufferedProtocol):
             self._answered = True
         elif self._answer.complete:
             self._end()
-        self._wake()
         self._pace()
+
+    def _hand_on(self) -> None:
+        """Let the reader take what came, at once; to be called last."""
+        waiter = self._waiter
+        if waiter is None or waiter.done():
+            return
+        if self._lines or self._answered or not self._for_lines:
+            waiter.finish()
 
     def _end(self) -> None:
         """The server ended the connection in an orderly way."""
@@ -206,10 +216,11 @@ class LineStream(asyncio.BufferedProtocol):
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
-    async def _wait(self) -> None:
+    async def _wait(self, *, for_lines: bool = False) -> None:
         if self._failure is not None:
             raise self._failure
-        self._waiter = self._loop.create_future()
+        self._for_lines = for_lines
+        self._waiter = PromptFuture(loop=self._loop)
         try:
             await self._waiter
         finally:

@@ -84,6 +84,7 @@ class TlsLineStream(LineStream):
         if self._secured:
             self._measure(nbytes)
             self._decrypt()
+            self._hand_on()
 
     def eof_received(self) -> bool:
         """Take note that nothing more comes: cut off, unless TLS was told so before."""
@@ -92,6 +93,7 @@ class TlsLineStream(LineStream):
             self._shake_hands()
         elif not self._finished:
             self._decrypt()
+            self._hand_on()
         return False
 
     def _write(self, data: bytes) -> None:

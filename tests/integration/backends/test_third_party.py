@@ -56,7 +56,7 @@ class Acme(SqlDatabases):
     capabilities = Capabilities(frozenset(), frozenset({Policy.RETAIN}), publishes_admin=False)
 
     def __init__(self, context):
-        super().__init__(extensions_allowed=context.extensions_allowed)
+        super().__init__(context)
         self.name = context.name
         options = context.options
         login = AdminLogin("postgres", Password(options.password))

@@ -8,10 +8,13 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
+from pydantic import BaseModel
+from tests.fix_local import NoKube
 from tests.fix_postgres import SUPERUSER, PgServer
 
 from hybridpg.backends import (
     Absent,
+    BackendContext,
     Change,
     Credentials,
     DatabaseRef,
@@ -23,6 +26,7 @@ from hybridpg.backends import (
     Present,
     ServerRef,
 )
+from hybridpg.backends.fence import Fence, no_fence
 from hybridpg.backends.sql import SqlDatabases
 from hybridpg.backends.sql.state import SqlDatabaseState
 from hybridpg.crds import DatabaseSpec
@@ -76,10 +80,31 @@ def make_case(
     return Case(ref, DesiredDatabase(spec), fresh_login(name))
 
 
+class NoOptions(BaseModel):
+    """The options of a backend that has none."""
+
+
 @asynccontextmanager
-async def databases(**options: Any) -> AsyncIterator[SqlDatabases]:
-    """Return the class under test, with its connections closed in the end."""
-    backend = SqlDatabases(**options)
+async def databases(
+    *,
+    cluster_id: str = "",
+    extensions_allowed: frozenset[str] | None = None,
+    fence: Fence = no_fence,
+    **options: Any,
+) -> AsyncIterator[SqlDatabases]:
+    """Return the class under test, with its connections closed in the end.
+
+    Without ``cluster_id`` nothing else works for the same cluster.
+    """
+    context = BackendContext(
+        "sql",
+        NoOptions(),
+        NoKube(),
+        cluster_id or str(uuid.uuid4()),
+        extensions_allowed=extensions_allowed,
+        fence=fence,
+    )
+    backend = SqlDatabases(context, **options)
     try:
         yield backend
     finally:

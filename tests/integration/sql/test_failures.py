@@ -285,7 +285,7 @@ async def test_a_session_that_is_killed_in_a_statement_is_unknown_and_then_repla
                 await asyncio.sleep(0.01)
                 killed = blocker.execute(
                     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-                    "WHERE application_name = 'hybridpg' AND wait_event_type = 'Lock'"
+                    "WHERE application_name LIKE 'hybridpg %' AND wait_event_type = 'Lock'"
                 ).fetchall()
             blocker.execute("ROLLBACK")
         with pytest.raises(Unknown):

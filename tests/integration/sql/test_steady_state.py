@@ -15,6 +15,8 @@ from .cases import Case, databases, drop, ensure, make_case, plan
 
 pytestmark = pytest.mark.postgres
 
+OURS = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'hybridpg %'"
+"""Counts the controller's sessions."""
 READS = ("SELECT", "SHOW", "")
 
 
@@ -70,9 +72,7 @@ async def test_forty_databases_cost_one_round_trip(own_pg: PgServer):
         assert plans == [()] * 40
         assert sum("pg_database" in text for text in seen) == 1
         assert len(seen) == 1, "three reads of the catalogs, in one string"
-        connected = own_pg.run(
-            "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'hybridpg'"
-        )
+        connected = own_pg.run(OURS)
         assert connected[0][0] <= SESSIONS
 
 
@@ -86,12 +86,11 @@ async def test_connections_stay_few_over_many_passes(own_pg: PgServer):
             assert await plan(backend, case) == ()
         assert own_pg.log().count("connection authorized") - before <= 1
 
-    count = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'hybridpg'"
     for _ in range(200):  # a backend needs a moment to notice the goodbye
-        if own_pg.run(count) == [(0,)]:
+        if own_pg.run(OURS) == [(0,)]:
             break
         await asyncio.sleep(0.01)
-    assert own_pg.run(count) == [(0,)]
+    assert own_pg.run(OURS) == [(0,)]
 
 
 async def test_the_same_calls_at_the_same_time_are_harmless(pg_each: PgServer, admin: str):
@@ -135,7 +134,7 @@ async def test_many_databases_at_once_never_take_more_than_the_sessions_they_may
             while True:
                 rows = await asyncio.to_thread(
                     own_pg.run,
-                    "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'hybridpg'",
+                    OURS,
                 )
                 busiest = max(busiest, rows[0][0])
                 await asyncio.sleep(0.005)

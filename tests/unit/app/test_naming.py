@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from random import Random
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -59,3 +61,33 @@ def test_a_cut_in_the_middle_of_a_character_leaves_valid_text(name: str):
     made = shorten(name, 40, name)
     assert len(made.encode()) <= 40
     made.encode().decode()
+
+
+def label(random: Random) -> str:
+    """Return a name that Kubernetes takes, with many dashes, as they make collisions."""
+    size = random.choice((1, 2, 3, 30, 31, 62, 63))
+    middle = "".join(random.choice("ab-") for _ in range(size - 2))
+    return f"{random.choice('ab')}{middle}{random.choice('ab')}"[:size].rstrip("-")
+
+
+def test_of_a_million_pairs_only_those_share_a_name_whose_pattern_says_the_same():
+    """Invariant 11: cut names are distinct; of the others the pattern is documented, and the
+    second claimant gets a Conflict."""
+    random = Random(11)
+    objects = {(random.choice("xyz"), label(random), label(random)) for _ in range(4_000)}
+    for cluster, namespace, name in tuple(objects):  # the same text, split at another dash
+        text = f"{namespace}-{name}"
+        cuts = [at for at, sign in enumerate(text) if sign == "-" and 0 < at < len(text) - 1]
+        at = random.choice(cuts)
+        objects.add((cluster, text[:at].strip("-"), text[at:].strip("-")))
+    named: dict[str, set[str]] = {}
+    for cluster, namespace, name in objects:
+        made = server_name("{namespace}-{name}", namespace, name, limit=63, cluster_id=cluster)
+        text = f"{namespace}-{name}"
+        whole = text if len(text) <= 63 else f"{cluster}/{namespace}/{name}"
+        named.setdefault(made, set()).add(whole)
+
+    pairs = len(objects) * (len(objects) - 1) // 2
+    assert pairs > 1_000_000
+    assert [made for made, texts in named.items() if len(texts) > 1] == []
+    assert len(named) < len(objects), "some patterns do say the same"

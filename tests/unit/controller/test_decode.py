@@ -373,3 +373,24 @@ def test_a_list_that_is_cut_off_is_never_decoded(cut: int):
     assert len(decode_list(body).items) == 3
     with pytest.raises(DecodeError):
         decode_list(body[:-cut])
+
+
+@pytest.mark.parametrize("value", ["eA==", "no base64!", 7, None])
+def test_fields_of_ours_cannot_be_brought_in_with_the_metadata(value: object):
+    forged = {"kind": "W", "metadata": {"name": "a", "(encoded)": value, "(offset)": 3}}
+    text = json.dumps(forged, separators=(",", ":")).encode()
+    event = decode_event(b'{"type":"ADDED","object":' + text + b"}", "W")
+    listed = decode_list(b'{"metadata":{},"items":[' + text + b"," + text + b"]}").items
+
+    assert [found.raw for found in (event.object, *listed)] == [text] * 3
+    assert [found.decode() for found in (event.object, *listed)] == [forged] * 3
+
+
+def test_a_null_deletion_timestamp_is_none_in_events_and_lists():
+    text = b'{"kind":"W","metadata":{"name":"a","deletionTimestamp":null}}'
+    event = decode_event(b'{"type":"MODIFIED","object":' + text + b"}", "W")
+    (listed,) = decode_list(b'{"metadata":{},"items":[' + text + b"]}").items
+
+    assert not event.object.deleting
+    assert not listed.deleting
+    assert (event.object.raw, listed.raw) == (text, text)

@@ -14,6 +14,7 @@ from tests.unit.controller.scripted import kube
 
 from hybridpg.controller.errors import ControllerError, NotSynced
 from hybridpg.controller.indexer import Index
+from hybridpg.controller.predicates import Event
 from hybridpg.controller.store import Writer
 from hybridpg.controller.types import KubeObject, ObjectKey
 
@@ -99,12 +100,24 @@ def test_a_list_taken_is_not_changed_by_what_comes_later():
 def test_a_relist_says_what_is_gone_what_is_new_and_what_stayed():
     writer = filled(kube("a", 1), kube("b", 1))
     replaced = writer.replace([kube("b", 2), kube("c", 3)])
-    gone, present = flat(replaced.gone()), flat(replaced.present())
+    gone, news = flat(replaced.gone()), flat(replaced.news())
     assert [found.name for found in gone] == ["a"]
-    assert [(old and old.resource_version, new.name) for old, new in present] == [
+    assert [(each.old and each.old.resource_version, each.object.name) for each in news] == [
         ("1", "b"),
         (None, "c"),
     ]
+
+
+def test_a_relist_with_the_same_state_once_more_is_no_news():
+    same, new = kube("a", 1), kube("b", 2)
+    replaced = filled(kube("a", 1), kube("b", 1)).replace([same, new])
+    assert flat(replaced.gone()) == []
+    assert [each.new for each in flat(replaced.news())] == [new]
+
+
+def test_the_events_of_a_first_list_say_that_they_are_initial():
+    found = kube("a", 1)
+    assert flat(Writer().replace([found]).news(initial=True)) == [Event(None, found, True)]
 
 
 def test_the_same_name_with_another_uid_is_gone_and_new():
@@ -112,7 +125,7 @@ def test_the_same_name_with_another_uid_is_gone_and_new():
     writer = filled(old)
     replaced = writer.replace([new])
     assert flat(replaced.gone()) == [old]
-    assert flat(replaced.present()) == [(None, new)]
+    assert flat(replaced.news()) == [Event(None, new)]
     assert writer.reader().get(A) is new
 
 
@@ -229,12 +242,17 @@ class StoreMachine(RuleBasedStateMachine):
         scope = self.scopes[which % len(self.scopes)]
         objects = [self.make(scope or "one", name, size) for name, size in items.items()]
         replaced = self.writer.replace(objects, scope)
-        gone, present = flat(replaced.gone()), flat(replaced.present())
+        gone, news = flat(replaced.gone()), flat(replaced.news())
         kept = {key: old for key, old in self.model.items() if scope not in ("", key.namespace)}
         before = {key: old for key, old in self.model.items() if key not in kept}
         new = {found.key: found for found in objects}
         assert {found.key for found in gone} == before.keys() - new.keys()
-        assert [old for old, _ in present] == [before.get(found.key) for found in objects]
+        pairs = [(before.get(found.key), found) for found in objects]
+        assert [(each.old, each.new) for each in news] == [
+            (old, found)
+            for old, found in pairs
+            if old is None or old.resource_version != found.resource_version
+        ]
         self.model = {**kept, **new}
 
     @invariant()

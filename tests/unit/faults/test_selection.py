@@ -7,8 +7,8 @@ from collections import Counter
 import pytest
 from tests.faults.mutants import KILLED_BY, MUTANTS
 from tests.faults.recording import Recording, comparable, is_counted
-from tests.faults.seam import CRASH, LEADERS, Call, Fault, Point, Trace
-from tests.faults.selection import gate
+from tests.faults.seam import CRASH, LEADERS, STALE, USER, Call, Fault, Point, Trace
+from tests.faults.selection import SAMPLED, gate, spread
 
 PATCH = Call("K", "PATCH", "/api/v1/namespaces/tenant/secrets/app-login", 2)
 KINDS = ("crash/before", "crash/committed", "error/500", "error/503", "error/409")
@@ -75,3 +75,24 @@ def test_two_clean_runs_must_write_the_same():
 
 def test_each_planted_defect_has_points_that_must_find_it():
     assert KILLED_BY.keys() == MUTANTS.keys()
+
+
+def test_of_users_and_of_the_spec_the_gate_has_a_fair_sample():
+    """Every kind in every workload comes before any comes twice."""
+    everything = [
+        Point(workload, Call("K", "PATCH", f"/{number}", 1), Fault(USER, kind))
+        for workload in ("create", "database-rotate")
+        for number in range(50)
+        for kind in ("secret-deleted", "server-deleted", "role-nologin")
+    ]
+    chosen = gate(everything)
+    assert len(chosen) == SAMPLED[USER]
+    counts = Counter((point.workload, point.fault.kind) for point in chosen)
+    assert len(counts) == 6
+    assert max(counts.values()) - min(counts.values()) <= 1
+    assert spread(list(reversed(everything)), 9) == spread(everything, 9)
+
+
+def test_the_gate_has_every_point_of_an_old_view():
+    old = [Point("create", PATCH, Fault(STALE, kind)) for kind in ("get-1", "recreated")]
+    assert gate(old) == old

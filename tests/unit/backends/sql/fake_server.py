@@ -11,8 +11,10 @@ from psycopg import sql
 
 from hybridpg.backends import AdminLogin, Endpoint, Password
 from hybridpg.backends.sql.connection import Session
+from hybridpg.backends.sql.succession import Succession
 
 ENDPOINT = Endpoint("db", 5432, admin=AdminLogin("postgres", Password("secret")))
+SUCCESSION = Succession.of("a-cluster")
 ADMIN_ROW = ("postgres", True, False, "16.1 (Debian)")
 
 
@@ -46,6 +48,8 @@ class FakeServer:
     refuse: BaseException | None = None
     connect_seconds: float = 0.0
     answer_seconds: float = 0.0
+    strangers: list[int] = field(default_factory=list)
+    """How many sessions of former processes each look finds, first to last; then none."""
 
     async def connect(self, endpoint: Endpoint, login: AdminLogin, dbname: str) -> Session:
         """Open a session, or fail as told."""
@@ -78,6 +82,9 @@ class FakeSession:
             by_name = "ANY(ARRAY[" in sql_text(statement)
             kept = [[row for row in each if not by_name or row[0] in asked] for each in rows]
             return [[ADMIN_ROW], *kept]
+        if "former" in doing:
+            found = self.server.strangers.pop(0) if self.server.strangers else 0
+            return [[(True,)] * found]
         if "offers" in doing:
             return [[("pgcrypto", None, None)], [("c", "C")]]
         return [[("plpgsql",)], [("pg_database_owner", True)]]

@@ -11,20 +11,21 @@ from hybridpg.backends.sql.catalog import DatabaseFacts
 from hybridpg.backends.sql.observer import (
     INSIDE_SECONDS,
     OFFER_SECONDS,
+    SLOW_SECONDS,
     TTL_SECONDS,
     WAIT_SECONDS,
     Observer,
 )
 from hybridpg.backends.sql.pool import Pool, loop_time
 
-from .fake_server import ENDPOINT, FakeServer, database_row, role_row
+from .fake_server import ENDPOINT, SUCCESSION, FakeServer, database_row, role_row
 
 pytestmark = pytest.mark.virtual_time
 ORDERS = DatabaseFacts(*database_row("orders"))
 
 
 def observer(server: FakeServer) -> Observer:
-    return Observer(Pool(ENDPOINT, connect=server.connect), now=loop_time)
+    return Observer(Pool(ENDPOINT, connect=server.connect, succession=SUCCESSION), now=loop_time)
 
 
 def full_server(**options: float) -> FakeServer:
@@ -126,7 +127,33 @@ async def test_whoever_waits_for_a_slow_read_is_soon_sent_away():
     with pytest.raises(Busy, match="server db:5432 takes long to answer"):
         await view.catalog("db2")
     assert now() == WAIT_SECONDS, "the next ones do not wait at all"
-    await first
+    with pytest.raises(Busy):  # nor does whoever began it wait for longer
+        await first
+
+
+async def test_why_a_slow_read_failed_is_told_to_who_comes_again():
+    """Somebody has to fail of it, or a server that hangs would be asked for ever at full pace."""
+    server = full_server(connect_seconds=5)
+    server.refuse = Unknown("no answer")
+    view = observer(server)
+    with pytest.raises(Busy):
+        await view.catalog("db1")
+    await asyncio.sleep(5)
+
+    with pytest.raises(Unknown, match="no answer"):
+        await view.catalog("db1")
+
+
+async def test_what_a_slow_read_brought_is_kept_until_all_have_come_again():
+    """A server that always takes two seconds would otherwise be read again and again in vain."""
+    server = full_server(connect_seconds=2)
+    view = observer(server)
+    with pytest.raises(Busy):
+        await view.catalog("db1")
+    await asyncio.sleep(1 + SLOW_SECONDS[1])
+
+    assert "db1" in (await view.catalog("db1")).databases
+    assert len(server.round_trips) == 1
 
 
 async def test_what_a_slow_read_brought_is_shared_by_those_who_come_again():
@@ -136,7 +163,9 @@ async def test_what_a_slow_read_brought_is_shared_by_those_who_come_again():
     await asyncio.sleep(0)
     with pytest.raises(Busy):
         await view.catalog("db2")
-    await first
+    with pytest.raises(Busy):
+        await first
+    await asyncio.sleep(1)
 
     assert "db2" in (await view.catalog("db2")).databases
     assert len(server.round_trips) == 1
@@ -268,5 +297,5 @@ async def test_closing_ends_the_read_that_is_under_way():
     await asyncio.sleep(0.1)
     view.close()
 
-    with pytest.raises(asyncio.CancelledError):
+    with pytest.raises(Unknown, match="was cancelled"):
         await task

@@ -19,14 +19,15 @@ from hybridpg.backends.sql.pool import (
     WRITING,
     Pool,
 )
+from hybridpg.backends.sql.succession import LEAVING_SECONDS
 
-from .fake_server import ENDPOINT, FakeServer
+from .fake_server import ENDPOINT, SUCCESSION, FakeServer
 
 pytestmark = pytest.mark.virtual_time
 
 
 def pool(server: FakeServer) -> Pool:
-    return Pool(ENDPOINT, connect=server.connect)
+    return Pool(ENDPOINT, connect=server.connect, succession=SUCCESSION)
 
 
 async def test_a_session_is_used_again():
@@ -283,7 +284,7 @@ async def test_a_session_in_a_tenants_database_is_closed_and_never_kept():
     server = FakeServer()
     sessions = pool(server)
     for _ in range(2):
-        async with sessions.session("orders"):
+        async with sessions.session("orders", looking=True):
             pass
 
     assert server.opened == ["orders", "orders"]
@@ -340,7 +341,7 @@ async def test_a_tenants_database_that_refuses_does_not_close_the_server():
     server = FakeServer(refuse=Unknown("not accepting connections"))
     sessions = pool(server)
     with pytest.raises(Unknown):
-        async with sessions.session("orders"):
+        async with sessions.session("orders", looking=True):
             pytest.fail("refused")
 
     server.refuse = None
@@ -362,4 +363,40 @@ async def test_closing_ends_idle_sessions_at_once_and_the_others_when_they_come_
 
 async def test_without_an_admin_login_nothing_is_tried():
     with pytest.raises(Unknown, match="no admin login for server db:5432 yet"):
-        Pool(replace(ENDPOINT, admin=None))
+        Pool(replace(ENDPOINT, admin=None), connect=FakeServer().connect, succession=SUCCESSION)
+
+
+async def test_nobody_writes_before_the_sessions_of_a_former_process_are_gone():
+    """Invariant 9."""
+    server = FakeServer(strangers=[2, 1])
+    sessions = pool(server)
+
+    for left in (2, 1):
+        with pytest.raises(Busy, match=f"{left} sessions of a former process") as busy:
+            await use(sessions)
+        assert busy.value.retry_after == LEAVING_SECONDS
+
+    await use(sessions)
+    await use(sessions)
+    assert len(server.round_trips) == 3, "once for a process, when they are gone"
+    assert server.opened == ["postgres"]
+
+
+async def test_who_only_looks_ends_no_session_of_another_process():
+    server = FakeServer(strangers=[1])
+    sessions = pool(server)
+
+    await use(sessions, looking=True)
+
+    assert server.round_trips == []
+
+
+async def test_where_former_sessions_cannot_be_ended_nothing_is_written():
+    server = FakeServer()
+    sessions = pool(server)
+    server.refuse = Denied("no")
+
+    with pytest.raises(Denied):
+        await use(sessions)
+
+    assert server.round_trips == []

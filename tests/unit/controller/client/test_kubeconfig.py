@@ -492,6 +492,53 @@ async def test_an_oidc_login_is_refreshed_though_its_file_cannot_be_written(
     assert "the renewed login cannot be kept" in caplog.text
 
 
+@pytest.fixture
+async def encrypted_issuer(pki: Pki) -> AsyncIterator[Issuer]:
+    made = Issuer()
+    await made.http.start_server(ssl=pki.server_context())
+    yield made
+    await made.http.close()
+
+
+async def renew(path: Path, issuer: Issuer, **authority: str) -> str:
+    """Load a login that has ended and return the header that it became."""
+    user = oidc(id_token(-10))
+    user["auth-provider"]["config"] |= {
+        "idp-issuer-url": f"https://127.0.0.1:{issuer.http.port}",
+        "refresh-token": "refresh-1",
+        **authority,
+    }
+    return await (await load_kubeconfig(write(path, user=user))).auth.header()
+
+
+@OLD
+@pytest.mark.parametrize("form", ["data", "file", "file-beside-the-kubeconfig"])
+async def test_an_oidc_issuer_is_verified_by_the_authority_of_the_kubeconfig(
+    path: Path, pki: Pki, encrypted_issuer: Issuer, form: str
+):
+    (path.parent / "beside.pem").write_bytes(pki.ca.read_bytes())
+    authority = {
+        "data": {"idp-certificate-authority-data": base64.b64encode(pki.ca.read_bytes()).decode()},
+        "file": {"idp-certificate-authority": str(pki.ca)},
+        "file-beside-the-kubeconfig": {"idp-certificate-authority": "beside.pem"},
+    }[form]
+
+    assert (await renew(path, encrypted_issuer, **authority)).startswith("Bearer ")
+    assert encrypted_issuer.used == ["refresh-1"]
+
+
+@OLD
+@pytest.mark.parametrize("form", ["none", "other"])
+async def test_an_oidc_issuer_that_is_not_verified_gets_no_token(
+    path: Path, pki: Pki, encrypted_issuer: Issuer, form: str
+):
+    authority = {"idp-certificate-authority": str(pki.other_ca)} if form == "other" else {}
+
+    with pytest.raises(ConfigError, match=r"(?i)certificate"):
+        await renew(path, encrypted_issuer, **authority)
+    assert encrypted_issuer.used == []
+
+
 # --- what is wrong is said ---------------------------------------------------------------------
 
 

@@ -228,3 +228,18 @@ async def test_an_error_without_an_end_of_line_has_a_body(stream, far):
     far.send(b'HTTP/1.1 403 Forbidden\r\nContent-Length: 7\r\n\r\n{"a":1}')
 
     assert await stream.read_body(100) == b'{"a":1}'
+
+
+async def test_a_waiting_reader_has_its_lines_before_the_read_returns_to_the_loop(stream, far):
+    far.send(HEAD)
+    reader = asyncio.create_task(stream.read())
+    await asyncio.sleep(0)
+    done = []
+
+    def read() -> None:
+        far.send(chunk(b"one\n"))
+        done.append(reader.done())
+
+    asyncio.get_running_loop().call_soon(read)
+    assert await reader == [b"one"]
+    assert done == [True]
