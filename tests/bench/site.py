@@ -23,12 +23,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import yaml
-from tests.fix_postgres import PgServer, die_with_us, make_server
 
 from .real import Unavailable
+
+if TYPE_CHECKING:  # the controller is this module too, and a pod has no pytest to hold in memory
+    from tests.fix_postgres import PgServer
 
 MAJOR = 15
 MB_A_DATABASE = 8.0
@@ -81,6 +84,8 @@ def folder(databases: int) -> Iterator[Path]:
 @contextmanager
 def postgres(place: Path) -> Iterator[PgServer]:
     """A server with the settings that PostgreSQL comes with."""
+    from tests.fix_postgres import make_server
+
     home = place / "postgres"
     home.mkdir()
     server = make_server(MAJOR, home)
@@ -177,6 +182,8 @@ def controller(
     place: Path, config: dict[str, object], server: str, account: Path
 ) -> Iterator[Controller]:
     """Run the controller until the block ends."""
+    from tests.fix_postgres import die_with_us
+
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         health = probe.getsockname()[1]
