@@ -84,12 +84,17 @@ class PgServer:
         return Endpoint("127.0.0.1", self.port, ca=self.ca, admin=login)
 
     def run(self, statement: str, dbname: str = "postgres", admin: str = SUPERUSER) -> list[Any]:
-        """Run statements by hand, behind the back of the code under test."""
-        with self.connect(dbname, admin, self.password) as connection:
+        """Run statements by hand, behind the back of the code under test.
+
+        However short an owner of the database set the limit of a statement there.
+        """
+        with self.connect(dbname, admin, self.password, "-c statement_timeout=0") as connection:
             cursor = connection.execute(statement.encode())
             return cursor.fetchall() if cursor.description else []
 
-    def connect(self, dbname: str, user: str, password: str) -> psycopg.Connection[Any]:
+    def connect(
+        self, dbname: str, user: str, password: str, options: str = ""
+    ) -> psycopg.Connection[Any]:
         """Connect as an application does that has the published Secret."""
         return psycopg.connect(
             host="127.0.0.1",
@@ -101,6 +106,7 @@ class PgServer:
             sslrootcert=str(self.folder / "ca.crt"),
             autocommit=True,
             application_name="by-hand",
+            options=options,
         )
 
     def log(self) -> str:

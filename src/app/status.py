@@ -48,7 +48,7 @@ class StatusDraft:
 
     def __init__(self, subject: Subject, clock: Clock) -> None:
         self.subject = subject
-        self._read = subject.resource_version
+        self._read = subject
         self._clock = clock
         self._status: JsonObject = copy.deepcopy(subject.status)
         self._before = self._transition_keys()
@@ -123,7 +123,7 @@ class StatusDraft:
     @property
     def has_written(self) -> bool:
         """Whether this pass wrote the object, which the API server took: so it is no stale view."""
-        return self.subject.resource_version != self._read
+        return self.subject is not self._read
 
     def abandon(self) -> None:
         """Write nothing: the pass has changed the object itself, and comes again with it."""
