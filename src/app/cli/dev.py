@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ...controller import stop_on_signals
-from ..dev import Dev, Options, StepFailed, Steps
 from . import logs
 from .exits import Exit
 from .options import Kubeconfig
+
+if TYPE_CHECKING:
+    from ..dev import Options
 
 
 def dev(
@@ -34,11 +36,16 @@ def dev(
     Everything listens on loopback only. Ctrl-C stops all of it, and the next start finds the data
     again. With --kubeconfig the objects live in that cluster instead.
     """
+    # here: a pod does not pay for the control plane, the backend local and its cryptography
+    from ..dev import Options
+
     options = Options(folder=state, kubeconfig=kubeconfig, check=check, reset=reset)
     raise typer.Exit(asyncio.run(_run(options)))
 
 
 async def _run(options: Options) -> Exit:
+    from ..dev import Dev, StepFailed, Steps
+
     steps = Steps(lambda line: print(line, flush=True))
     with stop_on_signals() as stop:
         try:
