@@ -23,6 +23,11 @@ _BUILT_IN: Final = {
     "external": (".external", "External"),
     "local": (".local", "Local"),
 }
+_BUILT_IN_OPTIONS: Final = {
+    "external": (".external", "ExternalOptions"),
+    "local": (".local_options", "LocalOptions"),
+}
+"""Where the options of a built-in backend are: to read them, the backend is not needed."""
 _NOT_BUILT: Final = frozenset(
     {"awsaurora", "awsrds", "azurepostgresflexible", "helmbitnami", "helmyugabyte"}
 )
@@ -54,6 +59,18 @@ def factory(name: str) -> BackendFactory:
     if name in _NOT_BUILT:
         raise Unavailable(f"backend {name!r} is not built in this version; {_installed()}")
     raise Unavailable(f"there is no backend {name!r}; {_installed()}")
+
+
+def options(name: str) -> type[BaseModel]:
+    """Return the options model of a backend, of a built-in one without importing the backend.
+
+    Raises ``Unavailable`` as :func:`factory` does.
+    """
+    if name not in _BUILT_IN_OPTIONS:
+        return factory(name).options
+    module, attribute = _BUILT_IN_OPTIONS[name]
+    made: type[BaseModel] = getattr(import_module(module, __package__), attribute)
+    return made
 
 
 def _installed() -> str:

@@ -123,6 +123,22 @@ def test_importing_the_library_does_not_import_what_it_can_do_without():
     assert done.stdout.split() == []
 
 
+def test_a_pod_does_not_hold_what_only_other_verbs_and_backends_need():
+    """The configuration is read with the options of all backends, and no more of them."""
+    code = (
+        "import sys\n"
+        "from hybridpg.app.cli.options import installed_options\n"
+        "from hybridpg.app.cli.run import run\n"
+        "assert 'local' in installed_options()\n"
+        "foreign = {'cryptography', 'kubernetes_asyncio', 'hybridpg.controller.testing'}\n"
+        "foreign |= {'hybridpg.app.dev', 'hybridpg.backends.local.backend'}\n"
+        "print(*sorted(foreign & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout.split() == []
+
+
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
 def test_a_script_says_how_it_is_used_and_stops_at_the_first_error(script):
     lines = script.read_text().splitlines()

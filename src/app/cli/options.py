@@ -27,4 +27,4 @@ Kubeconfig = Annotated[
 
 def installed_options() -> Mapping[str, type[BaseModel]]:
     """Return the options model of every backend that is installed."""
-    return {name: registry.factory(name).options for name in registry.available()}
+    return {name: registry.options(name) for name in registry.available()}

@@ -16,6 +16,7 @@ from pathlib import Path
 from ...crds import ServerSpec
 from ..errors import Unknown
 from ..fence import Fence
+from ..local_options import LocalOptions
 from ..protocol import (
     BackendContext,
     Capabilities,
@@ -49,7 +50,6 @@ from .inventory import LocalInventory
 from .jobs import Job, Jobs
 from .kept import kept_servers
 from .layout import Home
-from .options import LocalOptions
 from .plan import TakeOver, plan
 from .record import Record, load
 from .removal import bury, check_owner, remove, retain, snapshots_of

@@ -10,13 +10,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..errors import Quota, Unknown
+from ..local_options import PortRange
 from ..values import (
     ServerRef,
 )
 from .cluster import port_is_free
 from .files import make_folder, sync_folder
 from .layout import Home, Layout
-from .options import PortRange
 from .record import Record, load, save
 
 logger = logging.getLogger(__name__)

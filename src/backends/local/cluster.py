@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import Unknown
+from ..local_options import OPERATOR_ROLE
 from .account import Account
 from .configuration import (
     CLIENT_AUTHORITY,
@@ -27,7 +28,6 @@ from .configuration import (
 from .files import PRIVATE, make_folder, read_text, sync_folder, write_atomic
 from .installations import Installation
 from .layout import Home
-from .options import OPERATOR_ROLE
 from .process import postmaster, run, send
 from .record import Record
 from .state import SERVER_CERTIFICATE

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from ..local_options import OPERATOR_ROLE
 from .layout import Home
-from .options import OPERATOR_ROLE
 from .parameters import render
 from .record import Record
 from .state import SERVER_CERTIFICATE

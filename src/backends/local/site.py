@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import Unavailable
+from ..local_options import OPERATOR_ROLE, LocalOptions
 from ..values import (
     AdminLogin,
     Endpoint,
@@ -16,7 +17,6 @@ from .claims import Claims, prepare
 from .configuration import published_host
 from .files import PUBLIC, read_text, write_atomic
 from .layout import Layout
-from .options import OPERATOR_ROLE, LocalOptions
 from .tls import Authority
 
 PROBE_SECONDS = 10

@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ...crds import ServerSpec
+from ..local_options import LocalOptions, SizeClass
 from ..values import (
     Problem,
 )
 from .installations import Installation, Installations
-from .options import LocalOptions, SizeClass
 from .parameters import refusal
 
 HONOURED = frozenset(

@@ -50,6 +50,22 @@ def test_a_built_in_backend_is_found_by_its_name(name: str, made: object):
     assert registry.factory(name) is made
 
 
+@pytest.mark.parametrize("name", ["external", "local"])
+def test_the_options_of_a_built_in_backend_are_those_that_it_takes(name: str):
+    assert registry.options(name) is registry.factory(name).options
+
+
+def test_the_options_of_an_installed_backend_are_those_that_it_names(install: Install):
+    install("acme = acme_backend:Factory", GOOD)
+
+    assert registry.options("acme") is registry.factory("acme").options
+
+
+def test_the_options_of_a_backend_that_there_is_not_are_refused():
+    with pytest.raises(Unavailable, match="no backend 'nothing'"):
+        registry.options("nothing")
+
+
 def test_the_installed_backends_are_listed_in_order():
     assert [name for name in registry.available() if name in ("local", "external")] == [
         "external",

@@ -10,10 +10,10 @@ from typing import Any
 
 from hybridpg.backends import Owner, ServerRef, Unavailable
 from hybridpg.backends.local.installations import Installation, Installations
-from hybridpg.backends.local.options import LocalOptions
 from hybridpg.backends.local.parameters import Parameter
 from hybridpg.backends.local.state import LocalState
 from hybridpg.backends.local.wanted import Refusals, Wishes
+from hybridpg.backends.local_options import LocalOptions
 from hybridpg.crds import ServerSpec
 
 OWNER = Owner("cluster", "uid-1", "team", "orders")

@@ -12,8 +12,8 @@ from tests.unit.backends.local.samples import OWNER, REF
 
 from hybridpg.backends import Owner, Quota, ServerRef, Unknown
 from hybridpg.backends.local.claims import Claims, prepare
-from hybridpg.backends.local.options import PortRange
 from hybridpg.backends.local.record import Record, load, save
+from hybridpg.backends.local_options import PortRange
 
 
 def _free_range(count: int) -> PortRange:

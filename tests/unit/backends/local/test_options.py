@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from hybridpg.backends.local.options import LocalOptions, PortRange, default_path
+from hybridpg.backends.local_options import LocalOptions, PortRange, default_path
 
 
 def test_the_defaults_are_loopback_and_never_postgresqls_own_port() -> None:

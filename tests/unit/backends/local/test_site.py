@@ -11,9 +11,9 @@ from cryptography import x509
 from cryptography.x509.oid import NameOID
 
 from hybridpg.backends.local.account import Account
-from hybridpg.backends.local.options import LocalOptions
 from hybridpg.backends.local.site import Site, open_site
 from hybridpg.backends.local.tls import LEAF_LIFE, Authority
+from hybridpg.backends.local_options import LocalOptions
 
 ME = Account("me", os.geteuid(), os.getegid(), switch=False)
 

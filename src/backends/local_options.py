@@ -1,4 +1,8 @@
-"""The section ``backends.local`` of the configuration."""
+"""The section ``backends.local`` of the configuration.
+
+Beside the backend instead of in it: the configuration is read with the options of every backend,
+and a pod that has no use for this one should not hold its cryptography.
+"""
 
 from __future__ import annotations
 
