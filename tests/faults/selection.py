@@ -13,7 +13,7 @@ from tests.faults.seam import CRASH, LEADERS, SPEC, STALE, USER, Point
 SAMPLED = {STALE: 60, USER: 50, SPEC: 30}
 """Groups of which so many points run: a point takes several seconds, and there are hundreds."""
 EACH = 2
-"""At one in so many calls something else than a crash happens: the gate has a quarter of an hour."""
+"""At one in so many calls something else than a crash happens: there is a quarter of an hour."""
 
 
 def gate(points: Sequence[Point]) -> list[Point]:

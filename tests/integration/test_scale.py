@@ -148,9 +148,7 @@ def statements(home: Home) -> list[str]:
             if line.startswith("\t") and found:
                 found[-1] = f"{found[-1]} {line.strip()}".strip()
                 continue
-            match = re.match(
-                r"hybridpg[0-9a-f ]*\|LOG:  (?:statement|execute [^:]*): ?(.*)", line
-            )
+            match = re.match(r"hybridpg[0-9a-f ]*\|LOG:  (?:statement|execute [^:]*): ?(.*)", line)
             if match:
                 found.append(match[1].strip())
     return found
