@@ -7,6 +7,7 @@ it must leave behind in every run.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -160,7 +161,9 @@ async def _lose_secret(lane: Lane) -> None:
 
 
 async def _edit_secret(lane: Lane) -> None:
-    wrong = {"stringData": {"password": "somebody-typed-this", "host": "nowhere"}}
+    # another one each time: the setting may be what this workload left before
+    typed = f"somebody-typed-{secrets.token_hex(4)}"
+    wrong = {"stringData": {"password": typed, "host": "nowhere"}}
     await lane.view.patch(SECRETS, DATABASE_LOGIN, wrong)
 
 
