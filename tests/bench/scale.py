@@ -52,6 +52,8 @@ WRITERS = 16
 EDIT_EVERY = 0.1
 """Seconds between two edits: a few hundred while everything is created."""
 QUIET_SECONDS = 3.0
+SETTLING = 180.0
+"""Seconds after which something must be at rest; a hung server's objects are shown once each."""
 LONGEST = 1_800.0
 
 
@@ -284,6 +286,23 @@ async def still(scene: Scene, seconds: float = QUIET_SECONDS) -> None:
         await asyncio.sleep(0.2)
 
 
+async def settled(scene: Scene) -> None:
+    """Wait until what the creation left behind is over: events, the servers that hang, vacuum.
+
+    Raises:
+        AssertionError: something is written again and again.
+    """
+    pg, began, since = scene.pg, time.monotonic(), time.monotonic()
+    last: tuple[int, ...] = ()
+    while time.monotonic() - since < QUIET_SECONDS:
+        assert time.monotonic() - began < SETTLING, f"there is no rest: {last}"
+        vacuums = pg.run("SELECT 1 FROM pg_stat_activity WHERE backend_type = 'autovacuum worker'")
+        now = (scene.controller.writes(), transactions(pg), len(vacuums))
+        if now != last or vacuums:
+            last, since = now, time.monotonic()
+        await asyncio.sleep(0.2)
+
+
 def transactions(pg: PgServer) -> int:
     """The id of the next transaction that writes."""
     return int(pg.run("SELECT pg_snapshot_xmax(pg_current_snapshot())::text")[0][0])
@@ -297,18 +316,21 @@ async def steady(scene: Scene, count: int) -> Figures:
     """
     pg = scene.pg
     pg.run("ALTER SYSTEM SET autovacuum = off")  # it would be taken for the controller
-    await touch(scene, count, "warm")
     pg.run("ALTER SYSTEM SET log_statement = 'all'")
     pg.run("SELECT pg_reload_conf()")
-    await asyncio.sleep(QUIET_SECONDS)
+    await touch(scene, count, "warm")
+    await settled(scene)
     before, first = scene.controller.writes(), transactions(pg)
     with pg.statements() as sent:
         seconds = await touch(scene, count, "checked")
-        writes = scene.controller.writes() - before + transactions(pg) - first
-    log(f"check of {count} in {seconds:.1f} s: {len(sent)} round trips, {writes} writes")
+        requests, written = scene.controller.writes() - before, transactions(pg) - first
+    log(
+        f"check of {count} in {seconds:.1f} s: {len(sent)} round trips, "
+        f"{requests} writes to the API server, {written} of SQL"
+    )
     pg.run("ALTER SYSTEM SET log_statement = 'none'")
     pg.run("SELECT pg_reload_conf()")
-    return {"db.steady.writes": writes, "db.check.roundtrips": len(sent)}
+    return {"db.steady.writes": requests + written, "db.check.roundtrips": len(sent)}
 
 
 async def touch(scene: Scene, count: int, label: str) -> float:
