@@ -14,6 +14,11 @@ from .subject import Subject
 
 RETRY_SECONDS: Final = 60.0
 """Until a refused object is looked at again: somebody may have mended the other side."""
+FIRST_RETRY_SECONDS: Final = 2.0
+"""Until what is refused for the first time is tried again, where the next pass may see another
+world: a role that was changed meanwhile, a server that takes a new password late, a Secret that
+appeared."""
+_SOON: Final = frozenset({Reason.AUTHENTICATION_FAILED, Reason.SECRET_CONFLICT})
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +33,12 @@ class Failure:
     message: str
     stalled: bool
     retry_after: float | None = RETRY_SECONDS
+
+    def next_look(self, *, shown: bool) -> float | None:
+        """Return the seconds until the next try; ``shown`` where status says so already."""
+        if self.reason in _SOON and not shown:
+            return FIRST_RETRY_SECONDS
+        return self.retry_after
 
 
 _REASONS: Final[dict[type[Exception], Reason]] = {

@@ -103,6 +103,7 @@ def prepare_runtime(
     databases = manager.informer(DATABASES, namespaces=namespaces)
     databases.add_index(BY_SERVER, lambda obj: [str(key) for key in _server_of(obj)])
     chance = random.Random()  # noqa: S311  # jitter, not secrets
+    published = PublishedSecrets()
     runtime = Runtime(
         client=manager.client,
         config=config,
@@ -111,12 +112,12 @@ def prepare_runtime(
         servers=servers.store,
         databases=databases.store,
         events=manager.events,
-        secrets=SecretStore(manager.client),
+        secrets=SecretStore(manager.client, published),
         directory=ServerDirectory(),
         quotas=Quotas(config, servers.store),
         bindings=Bindings(),
         logins=VerifiedLogins(lambda: asyncio.get_running_loop().time(), chance),
-        published=PublishedSecrets(),
+        published=published,
         clock=clock,
         check_login=login,
         random=chance,

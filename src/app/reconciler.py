@@ -260,13 +260,14 @@ class ObjectReconciler(ABC):
         if failure is None:
             raise error
         self.failed(draft.subject)
+        next_look = failure.next_look(shown=draft.shows(failure.reason))
         _show(draft, failure)
         self._show_policy(draft)
         await self._write(draft)
-        if failure.retry_after is None:
+        if next_look is None:
             raise error
         _log.info("the object waits", reason=failure.reason.value, **_keys(draft.subject))
-        return Result(requeue_after=failure.retry_after)
+        return Result(requeue_after=next_look)
 
     async def _write(self, draft: StatusDraft) -> None:
         try:

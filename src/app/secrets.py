@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..backends import Password
+from ..backends import Password, Unknown
 from ..controller import (
     SECRETS,
     AlreadyExists,
@@ -28,6 +28,7 @@ from .connection_keys import NEXT_PASSWORD, OUR_KEYS
 from .errors import SecretConflict
 from .kinds import MANAGED_BY, RETAINED_FROM, SECRET_ROTATION, SECRET_STATE
 from .subject import Subject
+from .verification import PublishedSecret, PublishedSecrets
 
 PENDING = "pending"
 ACTIVE = "active"
@@ -105,8 +106,9 @@ class CredentialsSecret:
 class SecretStore:
     """Reads and writes the credentials Secrets of our objects."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, published: PublishedSecrets) -> None:
         self._client = client
+        self._published = published
 
     async def read(
         self, subject: Subject, name: str, *, adopting: str = ""
@@ -118,6 +120,7 @@ class SecretStore:
 
         Raises:
             SecretConflict: the Secret belongs to somebody else.
+            Unknown: what was read is older than what we know.
             ApiError, TransportError: no clear answer; nothing may be concluded.
         """
         secret = await self.find(subject, name, adopting=adopting)
@@ -132,18 +135,37 @@ class SecretStore:
 
         Raises:
             SecretConflict: the Secret belongs to somebody else.
+            Unknown: what was read is older than what we know.
             ApiError, TransportError: no clear answer; nothing may be concluded.
         """
         try:
             obj = await self._client.get(SECRETS, ObjectKey(subject.namespace, name))
         except NotFound:
             return None
+        self._refuse_older(subject, obj)
         if owned_by(obj, subject.uid) or (adopting and _retained_for(obj, adopting)):
             return CredentialsSecret(obj)
         raise SecretConflict(
             f"secret {subject.namespace}/{name} exists and does not belong to this object; "
             f"name another one in spec.credentialsSecret or delete it"
         )
+
+    def _refuse_older(self, subject: Subject, obj: JsonObject) -> None:
+        """Take no answer that is older than what this process wrote or read before.
+
+        An old password would be refused by the server and set again there, and the published one
+        would log in no more. It is asked for once more: an API server that was restored from a
+        backup says the same again, and is right.
+        """
+        read = PublishedSecret(
+            subject.namespace, obj["metadata"]["name"], str(obj["metadata"]["resourceVersion"])
+        )
+        if self._published.is_older(subject.resource.kind, read, subject.key):
+            self._published.forget(subject.resource.kind, subject.key)
+            raise Unknown(
+                f"the API server answered with an older version of secret "
+                f"{read.namespace}/{read.name} than it had; it is read again"
+            )
 
     def owns(self, subject: Subject, secret: CredentialsSecret) -> bool:
         """Return whether a Secret belongs to an object by proof."""

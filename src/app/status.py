@@ -90,6 +90,12 @@ class StatusDraft:
         conditions = self._status.get("conditions") or []
         return any(c["type"] == type_.value and c["status"] == "True" for c in conditions)
 
+    def shows(self, reason: Reason) -> bool:
+        """Return whether Ready has this reason in the draft."""
+        conditions = self._status.get("conditions") or []
+        ready = Condition.READY.value
+        return any(c["type"] == ready and c["reason"] == reason.value for c in conditions)
+
     def message(self, type_: Condition) -> str:
         """Return the message of a condition as it stands in the draft; empty where it is not."""
         conditions = self._status.get("conditions") or []

@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from ..controller import ObjectKey
+from ..controller import ObjectKey, is_older_version
 
 LOGIN_VALID_SECONDS: Final = 3600.0
 """A login that worked counts for about an hour; the bulk catalog check covers the time between."""
@@ -75,6 +75,12 @@ class PublishedSecrets:
     def forget(self, kind: str, key: ObjectKey) -> None:
         """Forget the Secret of an object that is gone."""
         self._secrets.pop((kind, key), None)
+
+    def is_older(self, kind: str, secret: PublishedSecret, key: ObjectKey) -> bool:
+        """Return whether a Secret that was read is an earlier version of the one remembered."""
+        _, known = self._secrets.get((kind, key), (key, secret))
+        same = (secret.namespace, secret.name) == (known.namespace, known.name)
+        return same and is_older_version(secret.resource_version, known.resource_version)
 
     def of_kind(self, kind: str) -> Iterator[tuple[ObjectKey, PublishedSecret]]:
         """Iterate over a copy, so that records may change meanwhile."""

@@ -116,6 +116,7 @@ from .types import (
     OwnerReference,
     Query,
     Resource,
+    is_older_version,
 )
 from .watcher import Changed, Listed, Watcher
 from .workqueue import LOW, NORMAL, WorkQueue
@@ -232,6 +233,7 @@ __all__ = [
     "finalizers_changed",
     "find_condition",
     "generation_changed",
+    "is_older_version",
     "labels_changed",
     "load_default",
     "load_in_cluster",

@@ -149,3 +149,12 @@ class ObjectReference:
     namespace: str
     name: str
     uid: str
+
+
+def is_older_version(version: str, known: str) -> bool:
+    """Return whether a resourceVersion is proven earlier than another of the same kind's.
+
+    Those of an API server are numbers that grow, by contract since Kubernetes 1.35 (KEP-5504).
+    What is no number says nothing.
+    """
+    return version.isdecimal() and known.isdecimal() and int(version) < int(known)

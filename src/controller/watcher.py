@@ -38,7 +38,7 @@ from .ratelimit import BucketLimiter
 from .stats import InformerStats
 from .status_error import too_large_resource_version
 from .transforms import Transform
-from .types import KubeObject, Resource
+from .types import KubeObject, Resource, is_older_version
 
 logger = logging.getLogger(__name__)
 
@@ -165,7 +165,7 @@ class Watcher:
         version = "" if self._version_unusable else self._version
         try:
             objects, found, stream = await self._list_from(version)
-            if not _is_older(found, version):
+            if not is_older_version(found, version):
                 return objects, found, stream
             if stream is not None:
                 await stream.close()
@@ -285,8 +285,3 @@ class Watcher:
         if isinstance(error, ApiError) and error.retry_after is not None:
             delay = max(delay, min(error.retry_after, RETRY_AFTER_CAP))
         await asyncio.sleep(delay)
-
-
-def _is_older(version: str, known: str) -> bool:
-    # those of an API server are numbers that grow; of others nothing is known
-    return version.isdecimal() and known.isdecimal() and int(version) < int(known)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Final
 
@@ -19,6 +20,8 @@ READY: Final = "Ready"
 BLOCKED: Final = "DeletionBlocked"
 OBJECT: Final = f"{DATABASES.plural}/{DATABASE}"
 SECRET: Final = f"{SECRETS.plural}/{DATABASE_LOGIN}"
+_CAN_LOGIN: Final = re.compile(r"O2 /roles/\d+/4: ")
+"""A difference in ``rolcanlogin``, the fifth column of :mod:`tests.faults.snapshot`."""
 
 
 def reason(obj: JsonObject) -> str:
@@ -62,7 +65,7 @@ def judge(
         return  # in a defined end state, or it would not be over
     if what.abandons and OBJECT not in wanted.kubernetes:
         return
-    yield from _same(lane, wanted, what, lost_secret=obj is None and what.spoils_login)
+    yield from _same(lane, wanted, what, retained=obj is None)
 
 
 def _kept(
@@ -108,15 +111,17 @@ def _cleaned(lane: Lane, workload: Workload) -> Iterator[str]:
         yield "E policy Delete left the secret"
 
 
-def _same(lane: Lane, wanted: Recording, what: Interference, *, lost_secret: bool) -> Iterator[str]:
+def _same(lane: Lane, wanted: Recording, what: Interference, *, retained: bool) -> Iterator[str]:
     """Where everything can be as in a clean run it is; how often a password changed is open."""
     for line in oracles.o1_same_objects(lane, wanted):
-        if lost_secret and f"/{SECRET}" in line:
+        if retained and what.spoils_login and f"/{SECRET}" in line:
             continue
         if what.spoils_login and ("lastRotation" in line or "/rotation" in line):
             continue
         yield line
     for line in oracles.o2_same_databases(lane, wanted):
+        if retained and what.forbids_login and _CAN_LOGIN.match(line):
+            continue
         if not (what.drops_rows and ("table kept" in line or "was made" in line)):
             yield line
 

@@ -38,6 +38,8 @@ class Interference:
     """The reasons for which the database may stay unready for ever."""
     spoils_login: bool = False
     """Whether the published password may fail, or be another one, until it is mended."""
+    forbids_login: bool = False
+    """Whether a role that stays behind without its object may not log in, as the user wanted."""
     drops_rows: bool = False
     """Whether it was the user who destroyed the data."""
     deletes: bool = False
@@ -109,7 +111,7 @@ INTERFERENCES: Final = {
     "secret-edited": Interference(_edit_secret, spoils_login=True),
     "database-dropped": Interference(_drop_database, drops_rows=True),
     "role-password": Interference(_alter_password, spoils_login=True),
-    "role-nologin": Interference(_forbid_login, spoils_login=True),
+    "role-nologin": Interference(_forbid_login, spoils_login=True, forbids_login=True),
     "database-deleted": Interference(_delete_database, deletes=True),
     "server-deleted": Interference(
         _delete_server, frozenset({"ServerNotFound", "WaitingForServer"}), deletes=True

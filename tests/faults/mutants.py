@@ -6,8 +6,9 @@ names the points at which it must show, of which one violation is enough.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from hybridpg.app import server_deletion
 from hybridpg.app.credentials import PasswordKeeper
@@ -23,11 +24,16 @@ from hybridpg.controller import (
     SECRETS,
     ApiError,
     Client,
+    FencedTransport,
     JsonPatch,
     ObjectKey,
+    Transport,
     TransportError,
     finalizer,
 )
+
+BLOCKED_SECONDS: Final = 5.0
+"""Several times the lease of the replicas."""
 
 
 def _role_before_secret() -> None:
@@ -255,6 +261,27 @@ def _status_remembers() -> None:
     StatusDraft.set = set_  # type: ignore[method-assign]
 
 
+def _lease_ignored() -> None:
+    """Whoever was replaced goes on with what it is at."""
+    original = FencedTransport.__init__
+
+    def init(self: FencedTransport, transport: Transport, allowed: Callable[[str], None]) -> None:
+        original(self, transport, lambda what: None)
+
+    FencedTransport.__init__ = init  # type: ignore[method-assign]
+
+
+def _loop_blocked() -> None:
+    """A pass holds the event loop longer than a lease lasts."""
+    original = ObjectReconciler._guarded
+
+    async def guarded(self: ObjectReconciler, draft: Any) -> Any:
+        time.sleep(BLOCKED_SECONDS)
+        return await original(self, draft)
+
+    ObjectReconciler._guarded = guarded  # type: ignore[method-assign]
+
+
 MUTANTS: dict[str, Callable[[], None]] = {
     "role-before-secret": _role_before_secret,
     "secret-deleted-first": _secret_deleted_first,
@@ -274,6 +301,8 @@ MUTANTS: dict[str, Callable[[], None]] = {
     "deletes-unblocked": _deletes_unblocked,
     "login-not-tried": _login_not_tried,
     "status-remembers": _status_remembers,
+    "lease-ignored": _lease_ignored,
+    "loop-blocked": _loop_blocked,
 }
 KILLED_BY: dict[str, str] = {
     "role-before-secret": r"^create \| K POST /api/.*app-login #1 \| crash/before",
@@ -294,6 +323,8 @@ KILLED_BY: dict[str, str] = {
     "deletes-unblocked": r"^create \| K PATCH .*app-login #1 \| user/server-deleted",
     "login-not-tried": r"^create \| K PATCH .*app-login #1 \| user/role-password",
     "status-remembers": r"^untouched \| U CHANGE .*/size.cpu #1 \| spec/good",
+    "lease-ignored": r"^database-rotate \| K PATCH .*app-login #1 \| leaders/answered",
+    "loop-blocked": r"^database-rotate \| K PATCH .* \| leaders/clock",
 }
 
 

@@ -73,7 +73,7 @@ async def _change(lane: Lane, leaf: Leaf, fault: Fault, violations: list[str]) -
 
     await lane.until(looked_at, "the look at the change")
     changed = _object(lane, leaf, name)
-    if fault == TO_UNFIT and not _explained(changed):
+    if fault == TO_UNFIT and not _explained(before, changed):
         violations.append(f"spec: nothing says that {leaf.value(fault)!r} cannot be had")
     restored = JsonPatch(({"op": "replace", "path": "/spec", "value": before["spec"]},))
     await lane.client.patch(leaf.kind, lane.view.key(name), restored)
@@ -89,15 +89,17 @@ def _object(lane: Lane, leaf: Leaf, name: str) -> JsonObject:
     return obj
 
 
-def _explained(obj: JsonObject) -> bool:
-    """Return whether an object says that its spec cannot be carried out."""
-    return reason(obj) != "Available" or any(obj["status"].get(key) for key in REMARKED)
+def _explained(before: JsonObject, after: JsonObject) -> bool:
+    """Return whether an object says what it did not before: that its spec cannot be carried out."""
+    news = any(before["status"].get(key) != after["status"].get(key) for key in REMARKED)
+    return reason(after) != "Available" or news
 
 
 async def _judged(
     lane: Lane, workload: Workload, wanted: Recording, *, again: bool
 ) -> AsyncIterator[str]:
     await lane.view.up_to_date()
+    await lane.until(lambda: bool(lane.sampler.samples), "a look at the server")
     if not again:
         for seen in lane.trace.writes():
             yield f"spec: what was refused led to {seen.call}"

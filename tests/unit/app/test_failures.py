@@ -77,6 +77,23 @@ def test_what_is_not_known_is_retried_by_the_queue_and_the_rest_after_a_minute()
     assert quota.retry_after == 60
 
 
+@pytest.mark.parametrize("error", [AuthenticationFailed("m"), SecretConflict("m")])
+def test_what_may_mend_itself_is_tried_again_soon_when_it_is_news_and_then_each_minute(
+    error: Exception,
+):
+    failure = failure_of(error, subject())
+    assert failure is not None
+    assert failure.next_look(shown=False) == 2
+    assert failure.next_look(shown=True) == 60
+
+
+@pytest.mark.parametrize("error", [Quota("m"), Denied("m"), Conflict("app", None, "m")])
+def test_nothing_else_is_tried_again_sooner_because_it_is_news(error: Exception):
+    failure = failure_of(error, subject())
+    assert failure is not None
+    assert failure.next_look(shown=False) == 60
+
+
 def test_a_refused_field_is_named_as_the_user_wrote_it():
     failure = failure_of(Rejected("size.storageGB", "cannot shrink"), subject())
     assert failure is not None

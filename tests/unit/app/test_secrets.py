@@ -11,6 +11,8 @@ from hybridpg.app.errors import SecretConflict
 from hybridpg.app.kinds import DATABASES, RETAINED_FROM
 from hybridpg.app.secrets import CredentialsSecret, SecretStore, owned_by
 from hybridpg.app.subject import Subject
+from hybridpg.app.verification import PublishedSecret, PublishedSecrets
+from hybridpg.backends import Unknown
 from hybridpg.controller import (
     SECRETS,
     ApiError,
@@ -35,7 +37,8 @@ class Fixture:
     def __init__(self) -> None:
         self.cluster = FakeCluster(seed=1)
         self.client = Client(self.cluster)
-        self.store = SecretStore(self.client)
+        self.published = PublishedSecrets()
+        self.store = SecretStore(self.client, self.published)
         self.subject = subject("uid-1")
 
     async def stored(self) -> dict[str, Any]:
@@ -94,6 +97,29 @@ async def test_a_created_secret_is_owned_pending_and_readable(fix: Fixture):
     assert secret is not None
     assert secret.password == "pässword"
     assert not secret.active
+
+
+async def test_a_secret_older_than_what_this_process_had_is_taken_at_the_second_answer_only(
+    fix: Fixture,
+):
+    """T2: an old password would be set again on the server; a restored API server is right."""
+    created = await fix.store.create(fix.subject, "login", {"password": "one"})
+    newer = str(int(created.resource_version) + 1)
+    kind, key = fix.subject.resource.kind, fix.subject.key
+    fix.published.record(kind, key, PublishedSecret("default", "login", newer))
+    with pytest.raises(Unknown, match="older version of secret default/login"):
+        await fix.store.read(fix.subject, "login")
+    assert await fix.store.read(fix.subject, "login") == created
+
+
+@pytest.mark.parametrize(
+    ("name", "version"), [("login", "0"), ("login", "opaque"), ("another", "99999999")]
+)
+async def test_a_secret_that_is_not_proven_older_is_taken(fix: Fixture, name: str, version: str):
+    created = await fix.store.create(fix.subject, "login", {"password": "one"})
+    known = PublishedSecret("default", name, version)
+    fix.published.record(fix.subject.resource.kind, fix.subject.key, known)
+    assert await fix.store.read(fix.subject, "login") == created
 
 
 async def test_an_existing_secret_is_never_overwritten_by_a_create(fix: Fixture):
