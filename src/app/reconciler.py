@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
-from typing import ClassVar, Final
+from typing import ClassVar, Final, NamedTuple
 
 import structlog
 
@@ -56,6 +56,21 @@ BUSY_SECONDS: Final = 5.0
 """A target that is busy for less is not worth a write; a deletion never waits silently for more."""
 
 
+class _Written(NamedTuple):
+    """A version that we wrote, and when; ``superseded``: the one that our write was made on."""
+
+    subject: Subject
+    at: float
+    superseded: bool
+
+    def shown_by(self, cached: Subject) -> bool:
+        """Return whether the cache is as far as our write, or shows another object by now."""
+        if cached.uid != self.subject.uid:
+            return True
+        same = cached.resource_version == self.subject.resource_version
+        return not cached.is_older_than(self.subject) and not (same and self.superseded)
+
+
 class ObjectReconciler(ABC):
     """Reads as: guards with early returns, then the kind's own work, then one status write."""
 
@@ -64,8 +79,7 @@ class ObjectReconciler(ABC):
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime
         self._busy_since: dict[ObjectKey, float] = {}
-        # versions that we wrote and the cache does not show yet, and when
-        self._written: dict[ObjectKey, tuple[Subject, float]] = {}
+        self._written: dict[ObjectKey, _Written] = {}
 
     @property
     @abstractmethod
@@ -110,21 +124,26 @@ class ObjectReconciler(ABC):
             return Result(requeue_after=STALE_RETRY_SECONDS)
         finally:
             if draft.subject.resource_version != subject.resource_version:
-                self._written[request.key] = draft.subject, asyncio.get_running_loop().time()
+                self._wrote(draft.subject)
 
     def _behind(self, cached: Subject) -> float | None:
         """Return for how long the cache has not shown our own last write; None where it does.
 
         What would be decided on it was decided already, and every write refused as stale.
         """
-        if cached.key not in self._written:
+        written = self._written.get(cached.key)
+        if written is None:
             return None
-        written, at = self._written[cached.key]
-        behind = asyncio.get_running_loop().time() - at
-        if written.uid == cached.uid and cached.is_older_than(written) and behind < CATCH_UP_LIMIT:
+        behind = asyncio.get_running_loop().time() - written.at
+        if not written.shown_by(cached) and behind < CATCH_UP_LIMIT:
             return behind
         del self._written[cached.key]
         return None
+
+    def _wrote(self, subject: Subject, *, superseded: bool = False) -> None:
+        """Remember our own write, so that no pass is made of what was before it."""
+        now = asyncio.get_running_loop().time()
+        self._written[subject.key] = _Written(subject, now, superseded)
 
     async def _guarded(self, draft: StatusDraft) -> Result:
         subject = draft.subject
@@ -227,7 +246,8 @@ class ObjectReconciler(ABC):
         """Prove that the object is there and is to stay, before anything is made for it.
 
         A cache can lag, as after a start against an API server that is behind: what is made for an
-        object that is gone nobody would ever remove. A write of this pass has proven it already.
+        object that is gone nobody would ever remove, and what an earlier spec asked for may be in
+        the way of the present one. A write of this pass has proven it already.
 
         Raises:
             Conflict: the cache does not show yet what became of the object.
@@ -236,11 +256,14 @@ class ObjectReconciler(ABC):
             return
         subject = draft.subject
         try:
-            gone = (await self.live(subject)).deleting
+            live = await self.live(subject)
         except (NotFound, NotOurs):
-            gone = True
-        if gone:
-            message = f"{self.resource} {subject.key} is deleted: nothing is made for it"
+            live = None
+        if live is None or live.resource_version != subject.resource_version:
+            became = "changed" if live is not None and not live.deleting else "deleted"
+            message = (
+                f"{self.resource} {subject.key} was {became}: nothing is made for it as it was"
+            )
             raise Conflict(409, "Conflict", message)
 
     async def finalizer_added(self, draft: StatusDraft) -> bool:
@@ -250,6 +273,7 @@ class ObjectReconciler(ABC):
         )
         if added:
             draft.abandon()  # it would be refused: the object is a newer one now
+            self._wrote(draft.subject, superseded=True)
         return added
 
     def failed(self, subject: Subject) -> None:  # noqa: B027  # most kinds have nobody to tell

@@ -5,7 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ..controller import JsonObject, KubeObject, ObjectKey, ObjectReference, Resource
+from ..controller import (
+    JsonObject,
+    KubeObject,
+    ObjectKey,
+    ObjectReference,
+    Resource,
+    is_older_version,
+)
 from .kinds import ACTION_LABEL, ADOPT, PAUSED
 
 
@@ -58,9 +65,7 @@ class Subject:
 
     def is_older_than(self, other: Subject) -> bool:
         """Return whether this is an earlier version of the same object, where that can be told."""
-        mine, theirs = self.resource_version, other.resource_version
-        # those of an API server are numbers that grow; of others nothing is known
-        return mine.isdecimal() and theirs.isdecimal() and int(mine) < int(theirs)
+        return is_older_version(self.resource_version, other.resource_version)
 
     @property
     def generation(self) -> int:

@@ -11,7 +11,7 @@ from tests.faults import oracles
 from tests.faults.interference import CONFLICTS, Interference
 from tests.faults.lane import Lane
 from tests.faults.recording import Recording
-from tests.faults.workloads import DATABASE, DATABASE_LOGIN, PAIR, SERVER, Workload
+from tests.faults.workloads import DATABASE, DATABASE_LOGIN, PAIR, SERVER, Workload, login_is_back
 from tests.fix_operator import DATABASES, SERVERS, is_settled
 
 from hybridpg.controller import SECRETS, JsonObject
@@ -41,6 +41,8 @@ def ended(lane: Lane, workload: Workload, what: Interference) -> bool:
                 return False
         elif deleting or not (is_settled(obj) or reason(obj) in allowed):
             return False
+        elif workload.loses_secret and is_settled(obj) and not login_is_back(lane):
+            return False  # nobody has looked since it was spoilt
     return True
 
 
@@ -56,7 +58,7 @@ def judge(
     obj = lane.view.get(DATABASES, DATABASE)
     yield from _kept(lane, workload, wanted, what, obj)
     if obj is None and (server_gone or OBJECT in wanted.kubernetes):
-        if not what.deletes:
+        if not what.deletes and OBJECT in wanted.kubernetes:
             yield "E the object is gone, and nobody deleted it"
         if not what.abandons:
             yield from _cleaned(lane, workload)

@@ -238,11 +238,11 @@ class Lane:
         await self.until(lambda: workload.over(self) and self.quiet(), workload.name)
 
     def quiet(self) -> bool:
-        """Return whether the controller has nothing to do and waits for no answer."""
+        """Return whether the controller waits for nothing, and we have looked at the server."""
         waited_for = self.kube.waited_for + self.wire.waited_for
         if self.child is None or self.child.running or waited_for:
             self.trace.stir()
-        return self.trace.quiet_for() > QUIET_SECONDS
+        return bool(self.sampler.samples) and self.trace.quiet_for() > QUIET_SECONDS
 
     async def set_up(self, workload: Workload) -> None:
         """Bring the world into the setting of a workload, with a controller at work."""
@@ -251,8 +251,8 @@ class Lane:
         if self.setting != wanted:
             self.kill()
             await self.clear()
-            self.supervise()
             if workload.setting == PAIR:
+                self.supervise()
                 await make_pair(self, workload)
                 await self.until(lambda: pair_is_ready(self) and self.quiet(), "setting")
                 self.kill()
@@ -261,6 +261,8 @@ class Lane:
             await self.resync()
         if workload.setting == PAIR:
             self.pg.run(SENTINEL, DATABASE)
+        if workload.cold:
+            self.kill()
         self.setting = ""
 
     async def resync(self) -> int:

@@ -1,6 +1,8 @@
 """The world after a run, without what differs between equal runs.
 
-Masked are UIDs, versions, times, ports, and the bytes of passwords; nothing else.
+Masked are UIDs, versions, times, ports, and the bytes of passwords; nothing else. What was observed
+of an object is told by how many generations it is behind: a world that was worked on before counts
+from another number.
 """
 
 from __future__ import annotations
@@ -17,8 +19,9 @@ from hybridpg.controller import JsonObject
 
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
-_METADATA = ("name", "labels", "annotations", "finalizers", "ownerReferences", "generation")
+_METADATA = ("name", "labels", "annotations", "finalizers", "ownerReferences")
 _ROTATION = "rotation"
+_OBSERVED = "observedGeneration"
 NUDGE = "faults/nudge"
 """Annotation by which the harness says that somebody has mended what was forbidden."""
 Snapshot = dict[str, Any]
@@ -41,7 +44,8 @@ def _shown(plural: str, obj: JsonObject) -> dict[str, Any]:
         metadata |= {"annotations": others} if others else {}
     metadata["deleting"] = "deletionTimestamp" in obj["metadata"]
     if plural != "secrets":
-        return {"metadata": metadata, "spec": obj.get("spec"), "status": obj.get("status")}
+        status = _behind(obj.get("status"), obj["metadata"]["generation"])
+        return {"metadata": metadata, "spec": obj.get("spec"), "status": status}
     values = decoded(obj)
     passwords = [values[key] for key in ("password", "next-password") if values.get(key)]
     text = json.dumps(values)
@@ -51,6 +55,16 @@ def _shown(plural: str, obj: JsonObject) -> dict[str, Any]:
         if key.endswith(_ROTATION):
             metadata["annotations"][key] = "<rotation>"
     return {"metadata": metadata, "type": obj.get("type"), "values": json.loads(text)}
+
+
+def _behind(status: Any, generation: int) -> Any:
+    """Return a status, or a part of it, with what was observed counted back from the present."""
+    if isinstance(status, dict):
+        told = {key: _behind(value, generation) for key, value in status.items()}
+        if _OBSERVED in status:
+            told[_OBSERVED] = f"{generation - status[_OBSERVED]} behind"
+        return told
+    return [_behind(each, generation) for each in status] if isinstance(status, list) else status
 
 
 def _masked(document: dict[str, Any], names: Mapping[str, str]) -> Any:

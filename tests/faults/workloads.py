@@ -45,6 +45,8 @@ class Workload:
     spec: dict[str, Any] = field(default_factory=dict)
     """What the database's spec has beyond the usual in the setting."""
     policy: str = "Delete"
+    cold: bool = False
+    """Whether the controller starts when the user has acted, so that its start is looked at too."""
     sweeps: bool = False
     """Whether Secrets are looked at all the time: what is done by the clock has no number."""
     loses_secret: bool = False
@@ -167,11 +169,15 @@ async def _edit_secret(lane: Lane) -> None:
     await lane.view.patch(SECRETS, DATABASE_LOGIN, wrong)
 
 
-def _login_is_right(lane: Lane) -> bool:
+def login_is_back(lane: Lane) -> bool:
+    """Return whether the Secret of the database was mended, after somebody spoilt it."""
     last = next((v for v in reversed(lane.view.history) if v.name == DATABASE_LOGIN), None)
     values = (last.values if last else None) or {}
-    host = values.get("host") == "127.0.0.1" and "next-password" not in values
-    return pair_is_ready(lane) and host
+    return values.get("host") == "127.0.0.1" and "next-password" not in values
+
+
+def _login_is_right(lane: Lane) -> bool:
+    return pair_is_ready(lane) and login_is_back(lane)
 
 
 async def _create_beside_stranger(lane: Lane) -> None:
@@ -206,6 +212,7 @@ WORKLOADS = {
     workload.name: workload
     for workload in (
         Workload("create", NOTHING, _create, pair_is_ready, PAIR),
+        Workload("create-while-down", NOTHING, _create, pair_is_ready, PAIR, cold=True),
         Workload("create-database-first", NOTHING, _create_database_first, pair_is_ready, PAIR),
         Workload("beside-stranger", NOTHING, _create_beside_stranger, _in_conflict, logins=()),
         Workload(UNTOUCHED, PAIR, _touch_nothing, pair_is_ready, PAIR),

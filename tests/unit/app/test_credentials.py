@@ -316,3 +316,17 @@ async def test_a_server_that_refuses_what_it_was_just_given_is_a_failure():
         assert (await world.secret("app-login"))["password"] == password
         world.target.refuse = False
         await world.ready(DATABASES, "app")
+
+
+async def test_a_login_that_is_refused_once_is_usable_again_after_seconds():
+    """Somebody changed the role during a pass: the next one mends it, and nobody waits a minute."""
+    async with running() as world:
+        await world.server()
+        await world.ready(SERVERS, "pg")
+        world.target.refuse = True
+        await world.database()
+        await world.reason(DATABASES, "app", "AuthenticationFailed")
+        world.target.refuse = False
+        began = asyncio.get_running_loop().time()
+        await world.ready(DATABASES, "app")
+        assert asyncio.get_running_loop().time() - began < 5

@@ -120,6 +120,24 @@ async def test_nothing_is_written_about_an_object_that_just_got_its_finalizer():
         assert (len(finalizers), len(statuses)) == (1, 1)
 
 
+async def test_a_finalizer_is_added_once_while_the_cache_does_not_show_it():
+    async with both_ready() as world:
+        assert world.runtime is not None
+        shown = world.runtime.databases.get(KEY)
+        assert shown is not None
+        obj = shown.decode()
+        obj["metadata"].pop("finalizers")
+        await world.patch(DATABASES, "app", {"metadata": {"finalizers": None}})
+        version = (await world.get(DATABASES, "app"))["metadata"]["resourceVersion"]
+        obj["metadata"]["resourceVersion"] = version
+        cache = Lagging(world.runtime.databases, decode_object(json.dumps(obj).encode()))
+        reconciler = DatabaseReconciler(replace(world.runtime, databases=cache))
+        assert await reconciler(Request(KEY)) == Result()
+        world.cluster.requests.clear()
+        assert await reconciler(Request(KEY)) == Result(requeue_after=CATCH_UP_SECONDS)
+        assert world.cluster.requests == []
+
+
 async def test_a_database_in_conflict_is_left_alone_by_the_next_start():
     """O8: what status says must not depend on which way a pass ended."""
     async with both_ready() as world:

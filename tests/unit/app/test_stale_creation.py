@@ -58,6 +58,25 @@ async def test_a_lost_secret_is_not_made_anew_for_a_database_that_is_being_delet
         assert world.target.servers["team-pg"].roles["app"].verifier_changes == verifiers
 
 
+async def test_a_secret_that_an_earlier_spec_named_is_not_made_again():
+    """T1: it would get a password of its own, and the published one would log in no more."""
+    async with both_ready() as world:
+        assert world.runtime is not None
+        shown = world.runtime.databases.get(KEY)
+        assert shown is not None
+        await world.patch(DATABASES, "app", {"spec": {"credentialsSecret": "other-login"}})
+        await world.gone(SECRETS, "app-login")
+        await world.ready(DATABASES, "app")
+        verifiers = world.target.servers["team-pg"].roles["app"].verifier_changes
+        world.cluster.requests.clear()
+        cache = Lagging(world.runtime.databases, shown)
+        reconciler = DatabaseReconciler(replace(world.runtime, databases=cache))
+        assert await reconciler(Request(KEY)) == Result(requeue_after=STALE_RETRY_SECONDS)
+        assert world.writes() == 0
+        assert not await world.exists(SECRETS, "app-login")
+        assert world.target.servers["team-pg"].roles["app"].verifier_changes == verifiers
+
+
 async def test_a_server_that_is_gone_is_not_made_again_from_a_cache_that_lags():
     """T1: a machine or a bill that nobody sees any more."""
     async with both_ready({"deletionPolicy": "Delete"}, {"deletionPolicy": "Delete"}) as world:
