@@ -20,6 +20,7 @@ from ..controller import (
     Resource,
     Result,
     finalizer,
+    is_older_version,
 )
 from .errors import NotOurs
 from .failures import CONTRACT, Failure, failure_of
@@ -52,23 +53,33 @@ EFFECTIVE_POLICY: Final = "deletionPolicy"
 STEP_BACK_SECONDS: Final = 0.001
 """Until the pass of an object that steps back: as soon as nothing more urgent waits."""
 
+UNANSWERED_SECONDS: Final = (0.1, 20.0)
+"""Until a target that gave no answer is asked again, at first and at most: fifty servers that hang
+must not take the time of those that work, and one that is back is seen within half a minute."""
+
 BUSY_SECONDS: Final = 5.0
 """A target that is busy for less is not worth a write; a deletion never waits silently for more."""
 
 
 class _Written(NamedTuple):
-    """A version that we wrote, and when; ``superseded``: the one that our write was made on."""
+    """The version that we wrote, and when; ``superseded``: the one that our write was made on.
 
-    subject: Subject
+    Only what tells versions apart is kept: of ten thousand objects it stays until the next pass.
+    """
+
+    uid: str
+    resource_version: str
     at: float
     superseded: bool
 
     def shown_by(self, cached: Subject) -> bool:
         """Return whether the cache is as far as our write, or shows another object by now."""
-        if cached.uid != self.subject.uid:
+        if cached.uid != self.uid:
             return True
-        same = cached.resource_version == self.subject.resource_version
-        return not cached.is_older_than(self.subject) and not (same and self.superseded)
+        mine = self.resource_version
+        if self.superseded and cached.resource_version == mine:
+            return False
+        return not is_older_version(cached.resource_version, mine)
 
 
 class ObjectReconciler(ABC):
@@ -80,6 +91,8 @@ class ObjectReconciler(ABC):
         self.runtime = runtime
         self._busy_since: dict[ObjectKey, float] = {}
         self._written: dict[ObjectKey, _Written] = {}
+        # how often in a row nobody answered
+        self._unanswered: dict[ObjectKey, int] = {}
 
     @property
     @abstractmethod
@@ -108,6 +121,7 @@ class ObjectReconciler(ABC):
         if cached is None:
             self.forget(request.key)
             self._written.pop(request.key, None)
+            self._unanswered.pop(request.key, None)
             return Result()
         subject = Subject.of(self.resource, cached)
         behind = self._behind(subject)
@@ -143,7 +157,9 @@ class ObjectReconciler(ABC):
     def _wrote(self, subject: Subject, *, superseded: bool = False) -> None:
         """Remember our own write, so that no pass is made of what was before it."""
         now = asyncio.get_running_loop().time()
-        self._written[subject.key] = _Written(subject, now, superseded)
+        self._written[subject.key] = _Written(
+            subject.uid, subject.resource_version, now, superseded
+        )
 
     async def _guarded(self, draft: StatusDraft) -> Result:
         subject = draft.subject
@@ -160,7 +176,9 @@ class ObjectReconciler(ABC):
         # the collector can find, and a target that is busy is met by every pass
         key, busy = draft.subject.key, False
         try:
-            return await step(draft)
+            result = await step(draft)
+            self._unanswered.pop(key, None)
+            return result
         except Busy as error:
             busy = True
             if draft.subject.deleting and self._busy_for(key) >= BUSY_SECONDS:
@@ -172,6 +190,16 @@ class ObjectReconciler(ABC):
         finally:
             if not busy:
                 self._busy_since.pop(key, None)
+
+    def _unanswered_again(self, key: ObjectKey) -> float:
+        """Count that a target gave no answer, and return the seconds until it is asked again.
+
+        The queue would begin with milliseconds each time that the target was only slow meanwhile.
+        """
+        times = self._unanswered[key] = self._unanswered.get(key, 0) + 1
+        first, last = UNANSWERED_SECONDS
+        longest = min(last, first * 2.0 ** min(times, 30))
+        return longest * self.runtime.random.uniform(0.5, 1.0)
 
     def _busy_for(self, key: ObjectKey) -> float:
         """Return for how many seconds the target had no time for an object."""
@@ -289,7 +317,7 @@ class ObjectReconciler(ABC):
         self._show_policy(draft)
         await self._write(draft)
         if next_look is None:
-            raise error
+            next_look = self._unanswered_again(draft.subject.key)
         _log.info("the object waits", reason=failure.reason.value, **_keys(draft.subject))
         return Result(requeue_after=next_look)
 

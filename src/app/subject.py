@@ -5,14 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ..controller import (
-    JsonObject,
-    KubeObject,
-    ObjectKey,
-    ObjectReference,
-    Resource,
-    is_older_version,
-)
+from ..controller import JsonObject, KubeObject, ObjectKey, ObjectReference, Resource
 from .kinds import ACTION_LABEL, ADOPT, PAUSED
 
 
@@ -62,10 +55,6 @@ class Subject:
     def resource_version(self) -> str:
         """The version that was read."""
         return str(self._metadata["resourceVersion"])
-
-    def is_older_than(self, other: Subject) -> bool:
-        """Return whether this is an earlier version of the same object, where that can be told."""
-        return is_older_version(self.resource_version, other.resource_version)
 
     @property
     def generation(self) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from .protocols import Now
@@ -49,8 +49,8 @@ class _Similar:
 
     # loop time of the last one
     seen: float
-    # the first distinct messages, at most TOLD_APART
-    messages: set[str] = field(default_factory=set)
+    # the first distinct messages, at most TOLD_APART; nearly always one, of which a set is large
+    messages: tuple[str, ...] = ()
 
 
 class Aggregator:
@@ -66,11 +66,14 @@ class Aggregator:
         now = self._now()
         similar = remembered(self._known, (about, type_, reason), lambda: _Similar(now))
         if now - similar.seen > SIMILAR_SECONDS:
-            similar.messages.clear()
+            similar.messages = ()
         similar.seen = now
-        if len(similar.messages) < TOLD_APART:
-            similar.messages.add(message)
-        return message not in similar.messages
+        if message in similar.messages:
+            return False
+        if len(similar.messages) >= TOLD_APART:
+            return True
+        similar.messages = (*similar.messages, message)
+        return False
 
 
 class SpamFilter:

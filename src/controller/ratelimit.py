@@ -79,6 +79,8 @@ class BucketLimiter(Generic[K]):
     Each call reserves a token, so that the delays of a burst add up instead of ending together.
     """
 
+    __slots__ = ("_burst", "_now", "_rate", "_tokens", "_updated")
+
     def __init__(self, rate: float = 10.0, burst: int = 100, *, now: Now = loop_time) -> None:
         if not (0 < rate < math.inf and burst >= 1):
             raise ValueError(f"a bucket of {burst} with {rate} a second lets nothing through")

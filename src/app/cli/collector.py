@@ -13,7 +13,7 @@ import ctypes
 import gc
 from typing import Final
 
-THRESHOLDS: Final = (50_000, 20, 100)
+THRESHOLDS: Final = (10_000, 20, 100)
 """Collect the young after 50,000 allocations instead of 700: a reconcile makes a few thousand,
 nearly all of them freed by reference counts. The old ones are looked at a hundredth as often."""
 _ARENA_MAX: Final = -8

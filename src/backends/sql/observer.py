@@ -30,7 +30,10 @@ WAIT_SECONDS: Final = 1.0
 must not hold sixteen workers for a connect timeout each."""
 SLOW_SECONDS: Final = (0.5, 1.5)
 """When those come again who found the server slow: before its connect timeout, but not in haste.
-For so much longer is kept what a slow read brought, or they would only ever begin the next one."""
+Twice as late where the read is under way for twice as long, up to :data:`SLOWEST`-fold. For so much
+longer is kept what a slow read brought, or they would only ever begin the next one."""
+SLOWEST: Final = 2.0
+"""Nobody may miss what the read came to: it is told for :data:`~.pool.DOWN_SECONDS`."""
 OFFER_SECONDS: Final = 600.0
 """How long extensions and locales are kept: they change when packages are installed."""
 INSIDE_SECONDS: Final = (2700.0, 4500.0)
@@ -80,6 +83,7 @@ class Observer:
         self._ttl = ttl
         self._last: _Read | None = None
         self._flight: asyncio.Task[_Read] | None = None
+        self._began = 0.0  # when that read began
         self._slow = False  # somebody waited in vain for the read that began last
         # why that read failed, while nobody knows, and until when that counts
         self._untold: tuple[float, BackendError] | None = None
@@ -152,13 +156,14 @@ class Observer:
 
     def _keep(self) -> float:
         """Return for how many seconds a view is good: those who were sent away find it, too."""
-        return self._ttl + (SLOW_SECONDS[1] if self._slow else 0.0)
+        return self._ttl + (SLOWEST * SLOW_SECONDS[1] if self._slow else 0.0)
 
     async def _join(self) -> _Read:
         """Start the read where none is under way, and wait a moment for it."""
         self._tell()
         if self._flight is None:
             self._slow = False
+            self._began = self._now()
             self._flight = asyncio.get_running_loop().create_task(
                 self._read(), name=f"hybridpg-sql-observe-{describe(self._pool.endpoint)}"
             )
@@ -170,8 +175,12 @@ class Observer:
             self._slow = True
         raise Busy(
             f"server {describe(self._pool.endpoint)} takes long to answer",
-            retry_after=come_again(SLOW_SECONDS),
+            retry_after=come_again(SLOW_SECONDS) * self._slowness(),
         )
+
+    def _slowness(self) -> float:
+        """Return by what those come later who find a read that is under way for long."""
+        return min(SLOWEST, max(1.0, (self._now() - self._began) / WAIT_SECONDS))
 
     def _tell(self) -> None:
         """Raise what nobody waited for: only who is told of a failure tries ever more rarely."""
@@ -203,4 +212,5 @@ class Observer:
         """Take the error of a read; keep it where who waited for it was sent away."""
         error = None if flight.cancelled() else flight.exception()
         if self._slow and isinstance(error, BackendError) and not isinstance(error, Busy):
-            self._untold = (self._now() + DOWN_SECONDS, error)
+            # not the error itself: it holds its frames, and they the broken connection
+            self._untold = (self._now() + DOWN_SECONDS, type(error)(str(error)))

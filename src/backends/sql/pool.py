@@ -138,7 +138,7 @@ class Pool:
     def _check(self) -> None:
         if self._down is not None and self._now() < self._down[0]:
             error = self._down[1]
-            raise type(error)(str(error)) from error
+            raise type(error)(str(error))
 
     def _free(self, looking: bool) -> bool:
         return self._taken < SESSIONS and (looking or self._writing < WRITING)
@@ -220,7 +220,8 @@ class Pool:
             raise  # it answers, and says when to come again
         except (Unknown, Denied) as error:
             if dbname == MAINTENANCE_DATABASE:  # a tenant's database may refuse for itself
-                self._down = (self._now() + DOWN_SECONDS, error)
+                # not the error itself: it holds its frames, and they the broken connection
+                self._down = (self._now() + DOWN_SECONDS, type(error)(str(error)))
             raise
         self._down = None
         return session
