@@ -33,7 +33,7 @@ CALLS = Path(__file__).with_name("calls.json")
 REPORT = Path(__file__).parents[2] / "build" / "faults.json"
 PER_MUTANT = 2
 """Points at which a defect is looked for."""
-LANES = 4
+LANES = 6
 """On two processors: most of a point is waiting."""
 
 
