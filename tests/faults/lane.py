@@ -49,6 +49,8 @@ HANG_SECONDS = 30.0 + CAP_SECONDS
 """A statement without an answer is given up after 30 s, and nothing sets that shorter."""
 LOOK_SECONDS = 0.01
 SENTINEL = "CREATE TABLE IF NOT EXISTS kept AS SELECT 42 AS value"
+AS_INSTALLED = "GRANT CONNECT, TEMPORARY ON DATABASE postgres, template1 TO PUBLIC"
+"""What the first look at a server takes away, in every run that begins with nothing."""
 CLUSTER = "faults"
 STARTED = b"manager hybridpg has started"
 
@@ -261,6 +263,8 @@ class Lane:
             await self.resync()
         if workload.setting == PAIR:
             self.pg.run(SENTINEL, DATABASE)
+        else:
+            self.pg.run(AS_INSTALLED)
         if workload.cold:
             self.kill()
         self.setting = ""
@@ -290,7 +294,7 @@ class Lane:
         await self.view.clear()
         for name, *_ in self.pg.run("SELECT datname FROM pg_database WHERE oid >= 16384"):
             self.pg.run(f'DROP DATABASE "{name}" WITH (FORCE)')
-        self.pg.run("GRANT CONNECT, TEMPORARY ON DATABASE postgres, template1 TO PUBLIC")
+        self.pg.run(AS_INSTALLED)
         roles = "SELECT rolname FROM pg_authid WHERE oid >= 16384 AND rolname <> 'cloudadmin'"
         for name, *_ in self.pg.run(roles):
             self.pg.run(f'DROP OWNED BY "{name}"; DROP ROLE "{name}"')

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
+from tests.faults.__main__ import is_of_time
+from tests.faults.experiment import Result
 from tests.faults.mutants import KILLED_BY, MUTANTS
 from tests.faults.recording import Recording, comparable, is_counted
 from tests.faults.seam import CRASH, LEADERS, STALE, USER, Call, Fault, Point, Trace
@@ -74,6 +76,20 @@ def test_two_clean_runs_must_write_the_same():
     assert one.differs_from(Recording("w", calls[:1])) == []
     one.merge(Recording("w", calls[:1]))
     assert (one.calls, one.sometimes) == (calls[:1], ["K GET /y #1"])
+
+
+@pytest.mark.parametrize(
+    ("violations", "again"),
+    [
+        ([], False),
+        (["liveness: create is not over after 20 s"], True),
+        (["the point was not reached: the controller took another way"], True),
+        (["liveness: create is not over after 20 s", "O2 database app was made 2 times"], False),
+        (["O11 no published password logs in as app at 1.000"], False),
+    ],
+)
+def test_only_what_came_too_late_is_tried_once_more(violations: list[str], again: bool):
+    assert is_of_time(Result("point", 1.0, violations)) is again
 
 
 def test_each_planted_defect_has_points_that_must_find_it():
