@@ -13,7 +13,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 
 from tests.faults import expectation, oracles
-from tests.faults.experiment import RESYNCS, Result, story
+from tests.faults.experiment import Result, steady, story
 from tests.faults.interference import Interference, of
 from tests.faults.lane import CAP_SECONDS, Lane, Stuck
 from tests.faults.recording import Recording, is_counted
@@ -122,11 +122,8 @@ async def _judged(
         )
     for violation in _of_the_run(lane, workload, wanted, what):
         yield violation
-    for _ in range(RESYNCS):
-        begin = await lane.resync()
-        for violation in oracles.o8_steady(lane, lane.trace.seen[begin:]):
-            yield violation
-    await lane.view.up_to_date()
+    async for violation in steady(lane):
+        yield violation
     said = lane.log.read_text(errors="replace")
     server_gone = server_gone or expectation.nobody_left(lane)
 

@@ -112,15 +112,21 @@ async def judged(lane: Lane, workload: Workload, wanted: Recording) -> AsyncIter
     await lane.view.up_to_date()
     for violation in _of_the_run(lane, workload, wanted):
         yield violation
+    async for violation in steady(lane):
+        yield violation
+    said = lane.log.read_text(errors="replace")
+    # in a thread: the logins go through the seams, which live here
+    for violation in await asyncio.to_thread(lambda: [*_at_rest(lane, workload, wanted, said)]):
+        yield violation
+
+
+async def steady(lane: Lane) -> AsyncIterator[str]:
+    """Have a controller look at everything again, twice, and yield what it writes."""
     for _ in range(RESYNCS):
         begin = await lane.resync()
         for violation in oracles.o8_steady(lane, lane.trace.seen[begin:]):
             yield violation
     await lane.view.up_to_date()
-    said = lane.log.read_text(errors="replace")
-    # in a thread: the logins go through the seams, which live here
-    for violation in await asyncio.to_thread(lambda: [*_at_rest(lane, workload, wanted, said)]):
-        yield violation
 
 
 def _of_the_run(lane: Lane, workload: Workload, wanted: Recording) -> Iterator[str]:

@@ -14,7 +14,7 @@ from http import HTTPStatus
 
 from tests.faults import oracles
 from tests.faults.expectation import reason
-from tests.faults.experiment import RESYNCS, Result, story
+from tests.faults.experiment import Result, steady, story
 from tests.faults.fields import TO_GOOD, TO_UNFIT, TO_WRONG, Leaf, leaf_of
 from tests.faults.lane import CAP_SECONDS, Lane, Stuck, keeps_setting
 from tests.faults.recording import Recording
@@ -107,9 +107,8 @@ async def _judged(
         yield violation
     for violation in oracles.o11_some_password_works(lane, workload):
         yield violation
-    for _ in range(RESYNCS if again else 0):
-        begin = await lane.resync()
-        for violation in oracles.o8_steady(lane, lane.trace.seen[begin:]):
+    if again:
+        async for violation in steady(lane):
             yield violation
     said = lane.log.read_text(errors="replace")
     for violation in await asyncio.to_thread(lambda: [*_at_rest(lane, workload, wanted, said)]):
