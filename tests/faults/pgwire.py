@@ -19,6 +19,8 @@ SIZE_LIMIT = 1 << 24
 """No message of ours or for us comes near it: what is larger is read out of step."""
 QUERY, PARSE, BIND, SYNC, GOODBYE = b"Q", b"P", b"B", b"S", b"X"
 READY, FAILED = b"Z", b"E"
+FOLLOWED = (b"D", b"S")
+"""Rows, and settings at a login: something else always comes behind them."""
 TURN_ENDS = (QUERY, SYNC)
 """After each of them the server answers once that it is ready."""
 FATAL_STATES = ("53300", "57P01", "57P03")

@@ -24,6 +24,7 @@ from tests.faults.pgwire import (
     CANCEL_REQUEST,
     FAILED,
     FATAL_STATES,
+    FOLLOWED,
     GOODBYE,
     READY,
     TURN_ENDS,
@@ -51,6 +52,7 @@ from tests.faults.sqlnames import PLACEHOLDER, named
 
 LETTER = "S"
 LOGIN = "LOGIN"
+GATHERED_BYTES = 65_536
 SYSTEM = ("postgres", "template1")
 """Databases that every server has: the others' names differ from run to run."""
 RESET_BEFORE, RESET_COMMITTED, HANG = "reset-before", "reset-committed", "hang-before"
@@ -369,14 +371,20 @@ class Link:
         await self.seam.handle(Turn(self, seen, sent))
 
     async def _pass_answers(self) -> None:
+        gathered = bytearray()  # to send each of hundreds of rows costs more than all else
         try:
             while True:
                 message = await read_message(self._far_reader)
                 self._take(message)
-                if self._kept is None:
-                    self._near.write(message.raw)
+                if self._kept is not None:
+                    continue
+                gathered += message.raw
+                if message.kind not in FOLLOWED or len(gathered) > GATHERED_BYTES:
+                    self._near.write(bytes(gathered))
+                    gathered.clear()
                     await self._near.drain()
         except EOFError as error:
+            self._near.write(bytes(gathered))
             raise Ended from error  # what the server said last must arrive
         finally:
             self._answered.set()  # nothing more comes
