@@ -114,6 +114,8 @@ async def _judged(
 
     await lane.resync()
     await lane.until(over, "the look at what was done")
+    if expectation.orphaned(lane):
+        yield "E the server went before its database"
     server_gone = expectation.server_waits(lane)
     if server_gone:
         await lane.view.delete(DATABASES, DATABASE)

@@ -136,3 +136,10 @@ def server_waits(lane: Lane) -> bool:
     """Return whether the server is there, and to be deleted."""
     obj = lane.view.get(SERVERS, SERVER)
     return obj is not None and "deletionTimestamp" in obj["metadata"]
+
+
+def orphaned(lane: Lane) -> bool:
+    """Return whether a database that was bound to its server is there without it."""
+    obj = lane.view.get(DATABASES, DATABASE)
+    bound = obj is not None and bool((obj.get("status") or {}).get("externalName"))
+    return bound and lane.view.get(SERVERS, SERVER) is None

@@ -6,6 +6,7 @@ names the points at which it must show, of which one violation is enough.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from typing import Any, Final
@@ -24,10 +25,10 @@ from hybridpg.controller import (
     SECRETS,
     ApiError,
     Client,
-    FencedTransport,
     JsonPatch,
+    LeaderElector,
+    LeaseLost,
     ObjectKey,
-    Transport,
     TransportError,
     finalizer,
 )
@@ -216,7 +217,11 @@ def _made_from_the_cache() -> None:
 
 
 def _name_is_identity() -> None:
-    """A live object of the right name is taken for the one that is being deleted."""
+    """A live object of the right name is taken for the one that is being deleted.
+
+    So is what it owns: the marks alone would still protect that.
+    """
+    _uid_ignored()
 
     async def live(self: ObjectReconciler, subject: Any) -> Any:
         obj = await self.runtime.client.get(self.resource, subject.key)
@@ -263,12 +268,16 @@ def _status_remembers() -> None:
 
 def _lease_ignored() -> None:
     """Whoever was replaced goes on with what it is at."""
-    original = FencedTransport.__init__
+    original = LeaderElector._hold
 
-    def init(self: FencedTransport, transport: Transport, allowed: Callable[[str], None]) -> None:
-        original(self, transport, lambda what: None)
+    async def hold(self: LeaderElector) -> None:
+        try:
+            await original(self)
+        except LeaseLost:
+            await asyncio.Event().wait()
 
-    FencedTransport.__init__ = init  # type: ignore[method-assign]
+    LeaderElector._hold = hold  # type: ignore[method-assign]
+    LeaderElector.check = lambda self, request: None  # type: ignore[method-assign]
 
 
 def _loop_blocked() -> None:
@@ -308,7 +317,7 @@ KILLED_BY: dict[str, str] = {
     "role-before-secret": r"^create \| K POST /api/.*app-login #1 \| crash/before",
     "secret-deleted-first": r"^database-rotate \| S ALTER.* \| crash/before",
     "no-live-read": r"^database-delete \| K PATCH .*app #1 \| crash/committed",
-    "absent-on-any-error": r"^database-rotate \| K GET .*app-login #1 \| error/500",
+    "absent-on-any-error": r"^secret-renamed \| K GET .*app-login #1 \| error/500",
     "uid-ignored": r"^database-adopt \| K PATCH .*app/status #1 \| crash/committed",
     "owner-ignored": r"^beside-stranger \| K PATCH .*app/status #1 \| crash/committed",
     "finalizer-first": r"^database-delete \| K PATCH .*app #1 \| crash/committed",
@@ -319,7 +328,7 @@ KILLED_BY: dict[str, str] = {
     "password-logged": r"^create \| K PATCH .*app-login #1 \| crash/before",
     "always-writes": r"^create \| K PATCH .*app-login #1 \| crash/before",
     "made-from-the-cache": r"^database-delete \| K PATCH .*app #1 \| stale/travel-committed-2",
-    "name-is-identity": r"^database-delete \| K GET .*app #1 \| stale/recreated-read",
+    "name-is-identity": r"^database-again \| .* \| stale/travel-committed-deleting",
     "deletes-unblocked": r"^create \| K PATCH .*app-login #1 \| user/server-deleted",
     "login-not-tried": r"^create \| K PATCH .*app-login #1 \| user/role-password",
     "status-remembers": r"^untouched \| U CHANGE .*/size.cpu #1 \| spec/good",

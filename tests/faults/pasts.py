@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from tests.faults.seam import Trace
+from tests.fix_operator import DATABASES
 from tests.proxy.streams import Broken, Lines
 
 from hybridpg.controller import JsonObject, Resource
@@ -25,6 +26,8 @@ INITIAL_END: Final = "k8s.io/initial-events-end"
 T = TypeVar("T")
 FIRST: Final = "first"
 """The world in which the user had not acted yet; the others have numbers, counted back."""
+DELETING: Final = "deleting"
+"""The last world in which a database was being deleted: its successor may be Ready by now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,19 @@ class Moment:
 def earlier(versions: Sequence[T], back: str) -> T:
     """Return what was so many changes ago, or first; the first of all is the oldest there is."""
     return versions[0] if back == FIRST else versions[max(0, len(versions) - 1 - int(back))]
+
+
+def shows_deletion(moment: Moment) -> bool:
+    """Return whether a database is being deleted at a moment."""
+    databases = moment.of(DATABASES.plural)
+    return any("deletionTimestamp" in obj["metadata"] for obj in databases)
+
+
+def world(moments: Sequence[Moment], back: str) -> Moment:
+    """Return the moment of that name: a number counted back, or one of those above."""
+    if back == DELETING:
+        return next(filter(shows_deletion, reversed(moments)), moments[0])
+    return earlier(moments, back)
 
 
 @dataclass(frozen=True, slots=True)

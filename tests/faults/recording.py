@@ -9,6 +9,7 @@ from typing import Any
 from tests.faults import fields, interference, snapshot, stale, standing
 from tests.faults.kube import is_poll
 from tests.faults.lane import Lane
+from tests.faults.pasts import shows_deletion
 from tests.faults.seam import Call, Fault, Point, Seen
 from tests.faults.workloads import DATABASE, DATABASE_LOGIN, UNTOUCHED, Workload
 
@@ -89,13 +90,14 @@ def calls_of(lane: Lane, seen: list[Seen]) -> list[tuple[str, list[str]]]:
     """Return the identities of calls, sorted: what runs side by side has no order."""
     seams = {seam.letter: seam for seam in lane.seams}
     last = stale.last_write(seen)
+    deletes = any(map(shows_deletion, lane.view.moments))
     found = {
         str(each.call): [
             str(fault)
             for fault in (
                 *seams[each.call.seam].faults(each),
                 *standing.faults(each),
-                *stale.faults(each, last),
+                *stale.faults(each, last, deletes=deletes),
                 *interference.faults(each),
             )
         ]

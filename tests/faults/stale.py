@@ -11,7 +11,7 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from tests.faults.pasts import FIRST, Former, earlier
+from tests.faults.pasts import DELETING, FIRST, Former, earlier, world
 from tests.faults.seam import STALE, Fault, Point, Seen, Strike
 from tests.faults.wire import LETTER as SQL
 from tests.faults.wire import Turn
@@ -30,6 +30,7 @@ TRAVELS: Final = (
     *(Fault(STALE, f"{COMMITTED}{back}") for back in ("1", "2", FIRST)),
     *(Fault(STALE, f"{BEFORE}{back}") for back in ("1", FIRST)),
 )
+TO_DELETION: Final = Fault(STALE, f"{COMMITTED}{DELETING}")
 READS: Final = (Fault(STALE, f"{GET}1"), Fault(STALE, f"{GET}{FIRST}"))
 RECREATED: Final = Fault(STALE, "recreated")
 """The object is gone and made anew, under a new UID, while the call is under way."""
@@ -56,16 +57,20 @@ def destructive(seen: Seen) -> bool:
     )
 
 
-def faults(seen: Seen, last: Seen | None) -> Sequence[Fault]:
-    """Return what can be old at a call of a clean run; ``last`` is its last write."""
+def faults(seen: Seen, last: Seen | None, *, deletes: bool) -> Sequence[Fault]:
+    """Return what can be old at a call of a clean run.
+
+    ``last`` is its last write; ``deletes`` is whether a database was being deleted in it.
+    """
     target = seen.call.target
     if seen.call.verb == "GET" and any(kind in target for kind in READ) and PLATFORM not in target:
         return READS if SECRETS.plural in target else (*READS, RECREATED_READ)
     if not seen.writes or "/events" in target:
         return ()
+    after = (TO_DELETION,) if seen is last and deletes else ()
     if destructive(seen):
-        return (*TRAVELS, RECREATED)
-    return TRAVELS[:3] if seen is last else ()
+        return (*TRAVELS, RECREATED, *after)
+    return (*TRAVELS[:3], *after) if seen is last else ()
 
 
 def last_write(seen: Sequence[Seen]) -> Seen | None:
@@ -87,7 +92,7 @@ def arm(lane: Lane, point: Point) -> Strike:
         lane.kill()
         for resource in (SERVERS, DATABASES):
             lane.kube.formers[resource.plural] = Former(
-                lane.trace, resource, lambda: earlier(lane.view.worlds(), back)
+                lane.trace, resource, lambda: world(lane.view.worlds(), back)
             )
 
     async def rule(turn: Turn) -> None:

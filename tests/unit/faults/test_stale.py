@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from tests.faults import stale
-from tests.faults.pasts import FIRST, Former, Moment, earlier
+from tests.faults.pasts import DELETING, FIRST, Former, Moment, earlier, world
 from tests.faults.seam import Call, Seen, Trace
 from tests.fix_operator import DATABASES, SERVERS
 from tests.proxy.streams import Broken, Lines
@@ -37,7 +37,7 @@ def seen(seam: str, verb: str, target: str, detail: str = "", *, writes: bool = 
     ids=lambda call: f"{call.call.verb} {call.detail[:20]}",
 )
 def test_at_what_cannot_be_undone_the_controller_travels_in_time(call):
-    assert stale.faults(call, None) == (*stale.TRAVELS, stale.RECREATED)
+    assert stale.faults(call, None, deletes=False) == (*stale.TRAVELS, stale.RECREATED)
 
 
 @pytest.mark.parametrize(
@@ -50,23 +50,43 @@ def test_at_what_cannot_be_undone_the_controller_travels_in_time(call):
     ids=lambda call: call.call.target[:20],
 )
 def test_other_writes_are_struck_by_an_old_view_only_as_the_last(call):
-    assert stale.faults(call, None) == ()
+    assert stale.faults(call, None, deletes=False) == ()
 
 
 def test_behind_the_last_write_everything_that_was_is_seen_once_more():
     write = seen("K", "PATCH", f"{DATABASE}/status", "status.conditions")
     event = seen("K", "POST", "/apis/events.k8s.io/v1/namespaces/tenant/events/app.*")
     assert stale.last_write([write, event]) is write
-    assert stale.faults(write, write) == stale.TRAVELS[:3]
+    assert stale.faults(write, write, deletes=False) == stale.TRAVELS[:3]
     assert stale.last_write([event]) is None
+
+
+def test_what_was_deleted_and_made_again_is_once_more_seen_being_deleted():
+    """T4: its successor has the same name, is Ready, and must not be taken for it."""
+    write = seen("K", "PATCH", f"{DATABASE}/status", "status.conditions")
+    assert stale.faults(write, write, deletes=True) == (*stale.TRAVELS[:3], stale.TO_DELETION)
+    assert stale.faults(write, None, deletes=True) == ()
+
+
+def moment(name: str, *, deleting: bool) -> Moment:
+    """Return a moment with one database."""
+    metadata = {"name": name} | ({"deletionTimestamp": "now"} if deleting else {})
+    return Moment({}, {(DATABASES.plural, "app"): {"metadata": metadata}})
+
+
+def test_the_last_deletion_is_found_and_else_the_beginning():
+    moments = [moment(name, deleting=name in "bc") for name in "abcd"]
+    assert world(moments, DELETING) is moments[2]
+    assert world(moments[:1], DELETING) is moments[0]
+    assert world(moments, "1") is moments[2]
 
 
 def test_live_reads_are_answered_with_what_was_but_not_those_of_what_never_changes():
     read = seen("K", "GET", DATABASE, writes=False)
-    assert stale.faults(read, None) == (*stale.READS, stale.RECREATED_READ)
-    assert stale.faults(seen("K", "GET", SECRET, writes=False), None) == stale.READS
+    assert stale.faults(read, None, deletes=False) == (*stale.READS, stale.RECREATED_READ)
+    assert stale.faults(seen("K", "GET", SECRET, writes=False), None, deletes=False) == stale.READS
     admin = "/api/v1/namespaces/platform/secrets/admin"
-    assert stale.faults(seen("K", "GET", admin, writes=False), None) == ()
+    assert stale.faults(seen("K", "GET", admin, writes=False), None, deletes=False) == ()
 
 
 @pytest.mark.parametrize(
