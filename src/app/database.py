@@ -233,9 +233,8 @@ class DatabaseReconciler(ObjectReconciler):
             draft.set("pendingChanges", messages)
             draft.progressing(Reason.UPDATING, outcome.message)
             return Result(requeue_after=outcome.retry_after)
-        if not nobody_uses(draft.subject):  # of a new one it is said that it is available
-            for note in outcome.notes or messages:
-                draft.note("Updated", note)
+        for note in outcome.notes or messages:
+            draft.note("Updated", note)
         return None
 
     def _show_extensions(self, draft: StatusDraft, refusals: list[Rejected]) -> None:
