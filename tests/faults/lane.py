@@ -51,6 +51,7 @@ LOOK_SECONDS = 0.01
 SENTINEL = "CREATE TABLE IF NOT EXISTS kept AS SELECT 42 AS value"
 AS_INSTALLED = "GRANT CONNECT, TEMPORARY ON DATABASE postgres, template1 TO PUBLIC"
 """What the first look at a server takes away, in every run that begins with nothing."""
+LISTS = ("WATCHLIST", "LIST")
 CLUSTER = "faults"
 STARTED = b"manager hybridpg has started"
 
@@ -270,12 +271,17 @@ class Lane:
         self.setting = ""
 
     async def resync(self) -> int:
-        """Start the controller anew, so that it looks at all again; return where that begins."""
+        """Start the controller anew, so that it looks at all again; return where that begins.
+
+        That is its first call, which asks for a list: what arrives before is the former one's.
+        """
         self.kill()
         begin, before = len(self.trace.seen), self._starts_told()
         self.start()
         await self.until(lambda: self._starts_told() > before and self.quiet(), "the start")
-        return begin
+        seen = self.trace.seen
+        listed = (at for at in range(begin, len(seen)) if seen[at].call.verb in LISTS)
+        return next(listed, begin)
 
     def _starts_told(self) -> int:
         """Return how many controllers have said that their caches are complete."""
