@@ -297,10 +297,18 @@ async def settled(scene: Scene) -> None:
     while time.monotonic() - since < QUIET_SECONDS:
         assert time.monotonic() - began < SETTLING, f"there is no rest: {last}"
         vacuums = pg.run("SELECT 1 FROM pg_stat_activity WHERE backend_type = 'autovacuum worker'")
-        now = (scene.controller.writes(), transactions(pg), len(vacuums))
-        if now != last or vacuums:
+        # those that hang are told of one by one, when their connect timeout is over
+        now = (scene.controller.writes(), transactions(pg), await unreachable(scene))
+        if now != last or vacuums or now[2] < HUNG:
             last, since = now, time.monotonic()
         await asyncio.sleep(0.2)
+
+
+async def unreachable(scene: Scene) -> int:
+    """Return how many servers are known to hang."""
+    servers = [item.decode() for item in (await scene.client.list(SERVERS)).items]
+    conditions = [c for obj in servers for c in (obj.get("status") or {}).get("conditions") or []]
+    return sum((c["type"], c["reason"]) == ("Ready", "Unreachable") for c in conditions)
 
 
 def transactions(pg: PgServer) -> int:
