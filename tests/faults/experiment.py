@@ -116,7 +116,7 @@ async def judged(lane: Lane, workload: Workload, wanted: Recording) -> AsyncIter
         yield violation
     said = lane.log.read_text(errors="replace")
     # in a thread: the logins go through the seams, which live here
-    for violation in await asyncio.to_thread(lambda: [*_at_rest(lane, workload, wanted, said)]):
+    for violation in await asyncio.to_thread(lambda: [*at_rest(lane, workload, wanted, said)]):
         yield violation
 
 
@@ -136,7 +136,8 @@ def _of_the_run(lane: Lane, workload: Workload, wanted: Recording) -> Iterator[s
     yield from oracles.o11_some_password_works(lane, workload)
 
 
-def _at_rest(lane: Lane, workload: Workload, wanted: Recording, said: str) -> Iterator[str]:
+def at_rest(lane: Lane, workload: Workload, wanted: Recording, said: str) -> Iterator[str]:
+    """Yield where the world is not that of a clean run; ``said`` is the controller's log."""
     yield from oracles.o1_same_objects(lane, wanted)
     yield from oracles.o2_same_databases(lane, wanted)
     yield from oracles.sentinel(lane, workload, wanted)

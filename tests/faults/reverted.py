@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from http import HTTPStatus
 
 from tests.faults import oracles
 from tests.faults.expectation import reason
-from tests.faults.experiment import Result, steady, story
+from tests.faults.experiment import Result, at_rest, steady, story
 from tests.faults.fields import TO_GOOD, TO_UNFIT, TO_WRONG, Leaf, leaf_of
 from tests.faults.lane import CAP_SECONDS, Lane, Stuck, keeps_setting
 from tests.faults.recording import Recording
@@ -111,14 +111,5 @@ async def _judged(
         async for violation in steady(lane):
             yield violation
     said = lane.log.read_text(errors="replace")
-    for violation in await asyncio.to_thread(lambda: [*_at_rest(lane, workload, wanted, said)]):
+    for violation in await asyncio.to_thread(lambda: [*at_rest(lane, workload, wanted, said)]):
         yield violation
-
-
-def _at_rest(lane: Lane, workload: Workload, wanted: Recording, said: str) -> Iterator[str]:
-    yield from oracles.o1_same_objects(lane, wanted)
-    yield from oracles.o2_same_databases(lane, wanted)
-    yield from oracles.sentinel(lane, workload, wanted)
-    yield from oracles.o3_logins(lane)
-    yield from oracles.o9_no_leaks(lane, said)
-    yield from oracles.o10_clean_log(lane, said)
