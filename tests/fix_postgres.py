@@ -15,6 +15,7 @@ import ipaddress
 import os
 import pwd
 import re
+import secrets
 import shutil
 import signal
 import socket
@@ -49,6 +50,7 @@ OURS = re.compile(r"hybridpg( [0-9a-f]+ [0-9a-f]+)?\|")
 """How a line of the server's log begins that tells of the controller."""
 ADMINS = (SUPERUSER, CLOUD_ADMIN)
 START_SECONDS = 30
+PORTS = range(21_000, 30_000)
 _SETTINGS = """
 listen_addresses = '127.0.0.1'
 port = {port}
@@ -207,11 +209,16 @@ def _write_tls(folder: Path) -> str:
 
 
 def free_port() -> int:
-    """Return a port of loopback that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a port of loopback that nobody listens on.
+
+    It is below those that the kernel gives to clients: until it is used, no connection takes it,
+    and so rarely does another test.
+    """
+    while True:
+        port = secrets.choice(PORTS)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def _programs(major: int) -> Path:

@@ -78,7 +78,7 @@ def _kept(
     """Nothing is lost that policy does not allow: the rows of a database that is still there."""
     if workload.setting != PAIR or what.drops_rows or wanted.oids != 1:
         return
-    databases = {str(name) for name, *_ in lane.pg.run("SELECT datname FROM pg_database")}
+    databases = {str(name) for name, *_ in lane.sql.run("SELECT datname FROM pg_database")}
     if DATABASE not in databases:
         must_stay = obj is not None and not what.abandons and OBJECT in wanted.kubernetes
         if must_stay or workload.policy == "Retain":
@@ -87,7 +87,7 @@ def _kept(
     if what.abandons and lane.sampler.oids(DATABASE)[1:]:
         return  # the one that the deletion took is followed by the one of the new object
     try:
-        rows = lane.pg.run("SELECT value FROM kept", DATABASE)
+        rows = lane.sql.run("SELECT value FROM kept", DATABASE)
     except psycopg.Error as error:
         yield f"E the row is lost: {error}"
         return
@@ -97,7 +97,7 @@ def _kept(
 
 def _cleaned(lane: Lane, workload: Workload) -> Iterator[str]:
     """A deletion leaves what its policy says, and nothing else."""
-    left = lane.pg.run(
+    left = lane.sql.run(
         "SELECT datname, shobj_description(oid, 'pg_database') FROM pg_database"
         " WHERE datname = 'app' UNION ALL "
         "SELECT rolname, shobj_description(oid, 'pg_authid') FROM pg_authid WHERE rolname = 'app'"

@@ -82,12 +82,12 @@ async def _run(lane: Lane, workload: Workload, point: Point | None) -> Strike | 
     strike = None
     if point is not None:
         strike = _arm(lane, point)
-    async with contextlib.AsyncExitStack() as stack:
-        if strike is not None and strike.point.fault.kind in FORBIDDEN:
-            granting = asyncio.create_task(_grant(lane, strike), name="grant")
-            stack.callback(granting.cancel)
+    async with _granting(lane, strike) as granted:
         await workload.act(lane)
         await lane.settled(workload)
+        if strike is not None and strike.hits and granted is not None:
+            await granted
+            await lane.settled(workload)
     return strike
 
 
@@ -96,6 +96,19 @@ def _arm(lane: Lane, point: Point) -> Strike:
         return stale.arm(lane, point)
     seam = next(each for each in lane.seams if each.letter == point.call.seam)
     return seam.arm(point, lane)
+
+
+@contextlib.asynccontextmanager
+async def _granting(lane: Lane, strike: Strike | None) -> AsyncIterator[asyncio.Task[None] | None]:
+    """Grant what a strike forbids, once it did; yields nothing where that is not its kind."""
+    if strike is None or strike.point.fault.kind not in FORBIDDEN:
+        yield None
+        return
+    granting = asyncio.create_task(_grant(lane, strike), name="grant")
+    try:
+        yield granting
+    finally:
+        granting.cancel()
 
 
 async def _grant(lane: Lane, strike: Strike) -> None:

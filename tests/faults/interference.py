@@ -59,7 +59,7 @@ async def _edit_secret(lane: Lane) -> None:
 
 
 async def _drop_database(lane: Lane) -> None:
-    lane.pg.run(f"DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)")
+    lane.sql.run(f"DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)")
 
 
 async def _alter_password(lane: Lane) -> None:
@@ -72,7 +72,7 @@ async def _forbid_login(lane: Lane) -> None:
 
 def _on_role(lane: Lane, statement: str) -> None:
     with contextlib.suppress(psycopg.errors.UndefinedObject):  # it is not made yet, or dropped
-        lane.pg.run(statement)
+        lane.sql.run(statement)
 
 
 async def _delete_database(lane: Lane) -> None:

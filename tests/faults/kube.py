@@ -10,7 +10,6 @@ import asyncio
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from aiohttp import web
@@ -246,10 +245,6 @@ class KubeSeam(Proxy):
         seen = self.trace.note(LETTER, EVENT, target, writes=False)
         self.trace.last = last  # it is not the controller that speaks
         return self._strikes.pop(seen.call, None)
-
-    def route(self, folder: Path) -> Path:
-        """Return a kubeconfig that leads through here."""
-        return self.write_kubeconfig(folder / "kubeconfig")
 
 
 def is_poll(seen: Seen) -> bool:

@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import yaml
+from tests.faults.byhand import ByHand
 from tests.faults.kube import KubeSeam
 from tests.faults.sampler import Sampler
 from tests.faults.seam import Seam, Trace
@@ -47,7 +48,7 @@ QUIET_SECONDS = 0.25 * _FACTOR
 """A write that was refused as stale is repeated after 0.2 s; else calls follow at once."""
 HANG_SECONDS = 30.0 + CAP_SECONDS
 """A statement without an answer is given up after 30 s, and nothing sets that shorter."""
-LOOK_SECONDS = 0.01
+LOOK_SECONDS = 0.025
 SENTINEL = "CREATE TABLE IF NOT EXISTS kept AS SELECT 42 AS value"
 AS_INSTALLED = "GRANT CONNECT, TEMPORARY ON DATABASE postgres, template1 TO PUBLIC"
 """What the first look at a server takes away, in every run that begins with nothing."""
@@ -105,7 +106,9 @@ class Lane:
         self.kube = await self._stack.enter_async_context(
             KubeSeam(self.upstream, self.trace, self.names)
         )
-        self.sampler = await self._stack.enter_async_context(Sampler(self.pg))
+        self.sampler = await self._stack.enter_async_context(Sampler(self.pg, self.trace.quiet_for))
+        self.sql = ByHand(self.pg)
+        self._stack.callback(self.sql.close)
         self._stack.callback(self.kill)
         return self
 
@@ -176,7 +179,7 @@ class Lane:
         path.write_text(yaml.safe_dump(config))
         order = Order(
             config=str(path),
-            kubeconfig=str(self.kube.route(self.folder)),
+            api=self.kube.url,
             log=str(self.log),
             silence_seconds=silence,
             mutant=self.mutant,
@@ -263,9 +266,9 @@ class Lane:
             # what a controller remembers of its own deeds would make points differ
             await self.resync()
         if workload.setting == PAIR:
-            self.pg.run(SENTINEL, DATABASE)
+            self.sql.run(SENTINEL, DATABASE)
         else:
-            self.pg.run(AS_INSTALLED)
+            self.sql.run(AS_INSTALLED)
         if workload.cold:
             self.kill()
         self.setting = ""
@@ -298,12 +301,12 @@ class Lane:
     async def clear(self) -> None:
         """Empty namespace and server."""
         await self.view.clear()
-        for name, *_ in self.pg.run("SELECT datname FROM pg_database WHERE oid >= 16384"):
-            self.pg.run(f'DROP DATABASE "{name}" WITH (FORCE)')
-        self.pg.run(AS_INSTALLED)
+        for name, *_ in self.sql.run("SELECT datname FROM pg_database WHERE oid >= 16384"):
+            self.sql.run(f'DROP DATABASE "{name}" WITH (FORCE)')
+        self.sql.run(AS_INSTALLED)
         roles = "SELECT rolname FROM pg_authid WHERE oid >= 16384 AND rolname <> 'cloudadmin'"
-        for name, *_ in self.pg.run(roles):
-            self.pg.run(f'DROP OWNED BY "{name}"; DROP ROLE "{name}"')
+        for name, *_ in self.sql.run(roles):
+            self.sql.run(f'DROP OWNED BY "{name}"; DROP ROLE "{name}"')
         self.log.write_text("")
         self.setting = NOTHING
 

@@ -37,7 +37,7 @@ def o1_same_objects(lane: Lane, wanted: Recording) -> Iterator[str]:
 
 def o2_same_databases(lane: Lane, wanted: Recording) -> Iterator[str]:
     """O2: databases, roles and rights are the same, and no database was made again."""
-    found = snapshot.of_postgres(lane.pg, lane.names)
+    found = snapshot.of_postgres(lane.sql, lane.names)
     yield from (f"O2 {line}" for line in snapshot.differences(wanted.postgres, found))
     oids = lane.sampler.oids(DATABASE)
     if len(oids) > wanted.oids:
@@ -165,7 +165,7 @@ def sentinel(lane: Lane, workload: Workload, wanted: Recording) -> Iterator[str]
     databases: list[Any] = [row[0] for row in wanted.postgres["databases"]]
     if workload.setting == PAIR and DATABASE in databases and wanted.oids == 1:
         try:
-            rows = lane.pg.run("SELECT value FROM kept", DATABASE)
+            rows = lane.sql.run("SELECT value FROM kept", DATABASE)
         except psycopg.Error as error:
             yield f"O2 the row is lost: {error}"
             return

@@ -78,7 +78,7 @@ def take(lane: Lane, workload: Workload) -> Recording:
         workload.name,
         calls_of(lane, lane.trace.seen) if workload.name != UNTOUCHED else fields.calls(),
         snapshot.of_kubernetes(lane.view.current.items(), lane.names),
-        snapshot.of_postgres(lane.pg, lane.names),
+        snapshot.of_postgres(lane.sql, lane.names),
         len(lane.view.published_by(DATABASE_LOGIN)),
         len(lane.sampler.verifiers(DATABASE)),
         len(lane.sampler.oids(DATABASE)),

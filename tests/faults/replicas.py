@@ -182,7 +182,7 @@ async def two_replicas(lane: Lane) -> AsyncIterator[Pair]:
             order = replace(
                 single,
                 config=str(config),
-                kubeconfig=str(seam.route(folder)),
+                api=seam.url,
                 log=str(log),
                 request_seconds=REQUEST_SECONDS,
                 variables={**single.variables, **variables},

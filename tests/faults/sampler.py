@@ -12,7 +12,7 @@ import contextlib
 import hashlib
 import hmac
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -21,6 +21,8 @@ from tests.faults.view import Version
 from tests.fix_postgres import SUPERUSER, PgServer
 
 PAUSE_SECONDS = 0.02
+IDLE_SECONDS, IDLE_PAUSE_SECONDS = 0.1, 0.05
+"""Where nobody says anything for so long, nothing changes: it is looked at less often."""
 WATCH_LAG = 0.25
 """Our own watch may tell of a Secret so much later than it was written, on a busy machine."""
 _ROLES = """
@@ -45,6 +47,7 @@ class Sampler:
     """One connection of an administrator that asks again and again."""
 
     pg: PgServer
+    quiet_for: Callable[[], float]
     samples: list[Sample] = field(default_factory=list)
     _task: asyncio.Task[None] | None = None
     _since: float = 0.0
@@ -84,7 +87,8 @@ class Sampler:
                 await self._look(connection)
             except psycopg.Error:  # the server is restarted by a point: it is asked again
                 connection = None
-            await asyncio.sleep(PAUSE_SECONDS)
+            idle = self.quiet_for() > IDLE_SECONDS
+            await asyncio.sleep(IDLE_PAUSE_SECONDS if idle else PAUSE_SECONDS)
 
     async def _look(self, connection: psycopg.AsyncConnection[tuple[str, str, int, str]]) -> None:
         began = time.monotonic()

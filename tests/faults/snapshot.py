@@ -12,8 +12,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from tests.faults.byhand import ByHand
 from tests.fix_operator import decoded
-from tests.fix_postgres import PgServer
 
 from hybridpg.controller import JsonObject
 
@@ -99,11 +99,11 @@ ORDER BY 1
 """
 
 
-def of_postgres(pg: PgServer, names: Mapping[str, str]) -> Snapshot:
+def of_postgres(sql: ByHand, names: Mapping[str, str]) -> Snapshot:
     """Return databases, roles and what lies in them."""
-    databases = pg.run(_DATABASES)
-    found = {"databases": databases, "roles": pg.run(_ROLES)}
-    found["inside"] = [[name, pg.run(_INSIDE, name)] for name, *_ in databases]
+    databases = sql.run(_DATABASES)
+    found = {"databases": databases, "roles": sql.run(_ROLES)}
+    found["inside"] = [[name, sql.run(_INSIDE, name)] for name, *_ in databases]
     masked: Snapshot = _masked(found, names)
     return masked
 

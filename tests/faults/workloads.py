@@ -181,8 +181,8 @@ def _login_is_right(lane: Lane) -> bool:
 
 
 async def _create_beside_stranger(lane: Lane) -> None:
-    lane.pg.run(f"CREATE ROLE {DATABASE} LOGIN PASSWORD 'of-a-stranger'")
-    lane.pg.run(f"CREATE DATABASE {DATABASE} OWNER {DATABASE}")
+    lane.sql.run(f"CREATE ROLE {DATABASE} LOGIN PASSWORD 'of-a-stranger'")
+    lane.sql.run(f"CREATE DATABASE {DATABASE} OWNER {DATABASE}")
     await _create(lane)
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import gc
-import importlib
 import json
 import os
 import random
@@ -18,27 +17,25 @@ import signal
 import socket
 import sys
 import traceback
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel
 from tests.faults import clock
 from tests.faults.mutants import plant
 
 from hybridpg.app.cli import logs
 from hybridpg.app.cli.options import installed_options
-from hybridpg.app.config import load_config
+from hybridpg.app.config import Config, load_config
 from hybridpg.app.operator import run_operator
-from hybridpg.controller import AiohttpTransport, load_kubeconfig, stop_on_signals
+from hybridpg.controller import AiohttpTransport, stop_on_signals
+from hybridpg.controller.client import Config as Cluster
 from hybridpg.controller.client.transport import Timeouts
 
 PR_SET_PDEATHSIG = 1
 DEATH_MS = 5000
 """A process that was killed is gone in a millisecond; one that is not shows a broken machine."""
 ORDER_LIMIT = 2**16
-Options = Mapping[str, type[BaseModel]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +43,8 @@ class Order:
     """How a controller is started; all of it is what an administrator or embedder can set."""
 
     config: str
-    kubeconfig: str
+    api: str
+    """The URL of the API server: to read a kubeconfig takes longer than all else of a start."""
     log: str
     request_seconds: float = 3.0
     """A hung request is given up: by default after 75 s, for which no point has time."""
@@ -180,26 +178,29 @@ def die_with_parent(parent: int) -> None:
 def _serve(orders: socket.socket, parent: int) -> None:
     die_with_parent(parent)
     options = installed_options()  # imports the backends
-    importlib.import_module("kubernetes_asyncio.config")  # what reads a kubeconfig; it is large
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     # nothing asks how a child ended: the kernel shall bury it
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     gc.collect()
     gc.freeze()  # pages that children share stay shared
     here = os.getpid()
+    read: dict[str, Config] = {}  # here, as it takes a sixth of a start
     while True:
         try:
             order: dict[str, Any] = json.loads(_line(orders))
         except (EOFError, OSError):
             os._exit(0)
+        text = Path(order["config"]).read_text()
+        if text not in read:
+            read = {text: load_config(Path(order["config"]), {}, options)}
         pid = os.fork()
         if pid == 0:
             orders.close()
-            _become(Order(**order), options, here)
+            _become(Order(**order), read[text], here)
         orders.sendall(f"{pid}\n".encode())
 
 
-def _become(order: Order, options: Options, parent: int) -> None:
+def _become(order: Order, config: Config, parent: int) -> None:
     """Be the controller until the end of the process."""
     status = 1
     try:
@@ -213,7 +214,7 @@ def _become(order: Order, options: Options, parent: int) -> None:
         os.environ.update(order.variables)
         clock.install()
         plant(order.mutant)
-        asyncio.run(_run(order, options))
+        asyncio.run(_run(order, config))
         status = 0
     except BaseException:  # noqa: BLE001  # whatever it is, this process must not go on as another
         traceback.print_exc()
@@ -221,11 +222,10 @@ def _become(order: Order, options: Options, parent: int) -> None:
         os._exit(status)
 
 
-async def _run(order: Order, options: Options) -> None:
+async def _run(order: Order, config: Config) -> None:
     """Do what ``hybridpg run`` does, with shorter limits on requests."""
-    config = load_config(Path(order.config), {}, options)
     logs.configure(logs.handler(sys.stderr, as_json=True))
-    cluster = await load_kubeconfig(Path(order.kubeconfig))
+    cluster = Cluster(order.api)
     timeouts = Timeouts(request=order.request_seconds, silence=order.silence_seconds)
     with stop_on_signals() as stop:
         await run_operator(
