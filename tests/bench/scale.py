@@ -10,214 +10,24 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
-import os
 import random
-import sys
 import time
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
-import yaml
 from tests.fix_postgres import PgServer
 
 from hybridpg.app.kinds import DATABASES, SERVERS
-from hybridpg.controller import (
-    CUSTOM_RESOURCE_DEFINITIONS,
-    NAMESPACES,
-    SECRETS,
-    AiohttpTransport,
-    Client,
-    Conflict,
-    MergePatch,
-    NotFound,
-    ObjectKey,
-    Resource,
-    load_kubeconfig,
-)
-from hybridpg.crds.manifest import crd_yaml
+from hybridpg.controller import Conflict, MergePatch, ObjectKey
 
 from .figures import Figures
-from .real import running
-from .site import Controller, controller, folder, hung_servers, postgres, service_account
+from .scene import HUNG, LONGEST, TEAMS, WRITERS, Scene, database, key_of, log, scene, write_all
 
-TEAMS = 100
-HUNG = 50
 WAITING = 4
 """Objects that wait for a server, for each database."""
-WRITERS = 16
 EDIT_EVERY = 0.1
 """Seconds between two edits: a few hundred while everything is created."""
 QUIET_SECONDS = 3.0
 SETTLING = 180.0
 """Seconds after which something must be at rest; a hung server's objects are shown once each."""
-LONGEST = 1_800.0
-
-
-def log(text: str) -> None:
-    """Say on stderr where a run of minutes is."""
-    print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
-
-
-def key_of(number: int) -> ObjectKey:
-    """A database, dealt out to the teams; its name is its own on the server."""
-    return ObjectKey(f"team-{number % TEAMS}", f"db-{number}")
-
-
-def document(kind: Resource, key: ObjectKey, spec: dict[str, Any]) -> dict[str, Any]:
-    """An object with a Secret named after it."""
-    return {
-        "apiVersion": kind.api_version,
-        "kind": kind.kind,
-        "metadata": {"name": key.name, "namespace": key.namespace},
-        "spec": {"credentialsSecret": f"{key.name}-login", **spec},
-    }
-
-
-@dataclass
-class View:
-    """What a watch shows of the databases: which are Ready, and up to which generation."""
-
-    ready: set[ObjectKey] = field(default_factory=set)
-    shown: set[ObjectKey] = field(default_factory=set)
-    observed: dict[ObjectKey, int] = field(default_factory=dict)
-    last: float = 0.0
-    changed: asyncio.Condition = field(default_factory=asyncio.Condition)
-
-    async def follow(self, client: Client) -> None:
-        """Follow the watch until cancelled."""
-        version = (await client.list(DATABASES, limit=1)).resource_version
-        while True:
-            async for batch in client.watch(
-                DATABASES, resource_version=version, timeout_seconds=3000
-            ):
-                for line in batch:
-                    self._see(json.loads(line))
-                async with self.changed:
-                    self.changed.notify_all()
-
-    def _see(self, event: dict[str, Any]) -> None:
-        obj = event["object"]
-        if "name" not in obj["metadata"]:
-            return
-        key = ObjectKey(obj["metadata"]["namespace"], obj["metadata"]["name"])
-        status = obj.get("status") or {}
-        conditions = {c["type"]: c["status"] for c in status.get("conditions") or []}
-        if "Ready" in conditions:
-            self.shown.add(key)
-        if conditions.get("Ready") == "True":
-            self.ready.add(key)
-        self.observed[key] = status.get("observedGeneration", -1)
-        self.last = time.monotonic()
-
-    async def until(self, what: str, check: Any, seconds: float = LONGEST) -> None:
-        """Wait until ``check`` holds."""
-        try:
-            async with asyncio.timeout(seconds), self.changed:
-                await self.changed.wait_for(check)
-        except TimeoutError:
-            raise AssertionError(f"{what}: not within {seconds:g} s") from None
-
-
-@dataclass
-class Scene:
-    """Everything that runs."""
-
-    client: Client
-    pg: PgServer
-    controller: Controller
-    view: View
-
-
-async def write_all(client: Client, kind: Resource, objects: Iterable[dict[str, Any]]) -> None:
-    """Create objects, some at a time, as tools do."""
-    left = iter(objects)
-
-    async def write() -> None:
-        for obj in left:
-            await client.create(kind, obj, namespace=obj["metadata"].get("namespace", ""))
-
-    await asyncio.gather(*(write() for _ in range(WRITERS)))
-
-
-async def furnish(client: Client, pg: PgServer, hung: list[int]) -> None:
-    """Install the kinds, make the namespaces, and a server in each."""
-    for each in yaml.safe_load_all(crd_yaml()):
-        await client.create(CUSTOM_RESOURCE_DEFINITIONS, each)
-    teams = [f"team-{number}" for number in range(TEAMS)]
-    names = ["platform", *teams, *(f"hung-{number}" for number in range(len(hung)))]
-    body = {"apiVersion": "v1", "kind": "Namespace"}
-    await write_all(client, NAMESPACES, [{**body, "metadata": {"name": name}} for name in names])
-    values = {"username": "postgres", "password": pg.password, "ca.crt": pg.ca}
-    admin = {
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": {"name": "admin", "namespace": "platform"},
-        "stringData": values,
-    }
-    await client.create(SECRETS, admin, namespace="platform")
-    while True:
-        with contextlib.suppress(NotFound):
-            await client.list(DATABASES, limit=1)
-            break
-        await asyncio.sleep(0.1)
-    await write_all(client, SERVERS, [_server(team, "main") for team in teams])
-    stuck = [f"hung-{number}" for number in range(len(hung))]
-    await write_all(client, SERVERS, [_server(name, name) for name in stuck])
-    await write_all(client, DATABASES, [_database(ObjectKey(name, name)) for name in stuck])
-
-
-def _server(namespace: str, name: str) -> dict[str, Any]:
-    spec = {"backendOptions": {"server": name}}
-    return document(SERVERS, ObjectKey(namespace, "pg"), spec)
-
-
-def _database(key: ObjectKey, server: str = "pg") -> dict[str, Any]:
-    return document(DATABASES, key, {"serverRef": {"name": server}})
-
-
-def config_of(pg: PgServer, hung: list[int]) -> dict[str, Any]:
-    """One server for all teams, and the ones that hang, each for a team of its own."""
-    common = {"secret": "platform/admin", "host": "127.0.0.1"}
-    servers = {"main": {**common, "port": pg.port, "allowed_namespaces": ["team-*"]}}
-    for number, port in enumerate(hung):
-        name = f"hung-{number}"
-        servers[name] = {**common, "port": port, "allowed_namespaces": [name]}
-    return {"backend": "external", "backends": {"external": {"servers": servers}}}
-
-
-@asynccontextmanager
-async def scene(databases: int) -> AsyncIterator[Scene]:
-    """Run everything; what is in it goes with it."""
-    with (
-        folder(databases) as place,
-        postgres(place) as pg,
-        hung_servers(HUNG) as hung,
-        running() as state,
-    ):
-        admin = state / "admin.kubeconfig"
-        kubectl = _kubectl()
-        account = service_account(kubectl, admin, place)
-        transport = AiohttpTransport(await load_kubeconfig(admin))
-        client, view = Client(transport), View()
-        server = yaml.safe_load(admin.read_text())["clusters"][0]["cluster"]["server"]
-        await furnish(client, pg, hung)
-        following = asyncio.create_task(view.follow(client))
-        try:
-            with controller(place, config_of(pg, hung), server, account) as made:
-                yield Scene(client, pg, made, view)
-        finally:
-            following.cancel()
-            await asyncio.gather(following, return_exceptions=True)
-            await client.close()
-
-
-def _kubectl() -> Path:
-    assets = os.environ.get("KUBEBUILDER_ASSETS") or os.environ.get("TESTENV_BIN")
-    return Path(assets or Path.home() / ".cache/hybridpg/testenv/bin") / "kubectl"
 
 
 def bare(pg: PgServer, first: int, count: int) -> float:
@@ -268,7 +78,7 @@ async def create(scene: Scene, numbers: range) -> float:
     """Create databases at once; return the seconds until the last one is Ready."""
     began = time.monotonic()
     keys = {key_of(number) for number in numbers}
-    await write_all(scene.client, DATABASES, [_database(key_of(number)) for number in numbers])
+    await write_all(scene.client, DATABASES, [database(key_of(number)) for number in numbers])
     log(f"{len(numbers)} objects are written after {time.monotonic() - began:.1f} s")
     await scene.view.until("not all are Ready", lambda: keys <= scene.view.ready)
     return time.monotonic() - began
@@ -393,7 +203,7 @@ async def creation(scene: Scene, count: int) -> Figures:
 async def crowd(scene: Scene, count: int) -> Figures:
     """Add what waits for a server, and return the memory that all of it takes."""
     names = [ObjectKey(f"team-{n % TEAMS}", f"waits-{n}") for n in range(WAITING * count)]
-    await write_all(scene.client, DATABASES, [_database(key, "later") for key in names])
+    await write_all(scene.client, DATABASES, [database(key, "later") for key in names])
     await scene.view.until("not all are seen", lambda: scene.view.shown >= set(names))
     await still(scene)
     memory = scene.controller.memory()
