@@ -84,6 +84,11 @@ class LocalSite:
 
     def end(self) -> None:
         """Kill every server and remove everything."""
+        self.stop()
+        shutil.rmtree(self.path, ignore_errors=True)
+
+    def stop(self) -> None:
+        """Kill every server, and whatever else of PostgreSQL works here."""
         for home in self.path.glob("site/servers/*"):
             process = postmaster(home / "data")
             if process is not None:  # at once, but it takes its shared memory along
@@ -93,7 +98,6 @@ class LocalSite:
             for pid in pids if time.monotonic() > patience else ():
                 send(pid, signal.SIGKILL, self.path)
             time.sleep(0.01)
-        shutil.rmtree(self.path, ignore_errors=True)
 
 
 def server_case(name: str = "", **spec: Any) -> ServerCase:

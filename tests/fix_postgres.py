@@ -221,7 +221,8 @@ def free_port() -> int:
             return port
 
 
-def _programs(major: int) -> Path:
+def programs(major: int) -> Path:
+    """Return the folder with the programs of a version, fetched where they are missing."""
     done = subprocess.run(
         [str(HACK_POSTGRES), str(major)], capture_output=True, text=True, check=False
     )
@@ -232,13 +233,13 @@ def _programs(major: int) -> Path:
 
 def make_server(major: int, folder: Path) -> PgServer:
     """Make a server in an empty folder and start it; both admins exist."""
-    programs, account = _programs(major), _account()
+    found, account = programs(major), _account()
     ca, password, port = _write_tls(folder), "Test-Admin.1", free_port()
     (folder / "password").write_text(password)
     for path in (folder, *folder.iterdir()):
         os.chown(path, account.get("user", -1), account.get("group", -1))
     environment = {"PATH": os.environ["PATH"], "LC_ALL": "C", "TZ": "UTC"}
-    command = [str(programs / "initdb"), "-D", str(folder / "data"), "-U", SUPERUSER, "-N"]
+    command = [str(found / "initdb"), "-D", str(folder / "data"), "-U", SUPERUSER, "-N"]
     command += ["-A", "scram-sha-256", f"--pwfile={folder / 'password'}", "-E", "UTF8"]
     made = subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, check=False, **account
@@ -254,7 +255,7 @@ def make_server(major: int, folder: Path) -> PgServer:
     def start() -> subprocess.Popen[bytes]:
         with (folder / "server.log").open("ab") as log:
             return subprocess.Popen(
-                [str(programs / "postgres"), "-D", str(data)],
+                [str(found / "postgres"), "-D", str(data)],
                 cwd=folder,
                 env=environment,
                 stdin=subprocess.DEVNULL,

@@ -101,6 +101,8 @@ class Local(SqlDatabases):
         state = await self._look(site, server)
         if state is None:
             return Absent()
+        for name, (value, version, reason) in state.refused.items():
+            self._refusals.learn(version, (name, value), reason)
         trouble = self._jobs.trouble(server.external_name)
         if trouble is not None and not state.ready:
             state = replace(state, message=f"{state.message}: {trouble.error}")

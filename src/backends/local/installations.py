@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 OLDEST = 13  # what we are tested with; older ones lack what the SQL layer uses
 PROGRAM_SECONDS = 10  # a program that prints its version takes milliseconds; a hung mount for ever
-SYSTEM_ROOTS = (Path("/usr/lib/postgresql"), Path("/var/cache/hybridpg/postgres"))
+SYSTEM_ROOTS: tuple[Path, ...] = (Path("/usr/lib/postgresql"), Path("/var/cache/hybridpg/postgres"))
 _VERSION = re.compile(r"\(PostgreSQL\) (\d+)\.(\d+)")  # a beta has no point
 
 

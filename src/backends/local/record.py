@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..errors import Unknown
@@ -33,7 +33,7 @@ class Record:
     """Kept for the server's life: it is published."""
     major: int
     version: str = ""
-    """The full version that it was last started with."""
+    """The full version that its last start was with; written before that start."""
     settings: Mapping[str, str] = field(default_factory=dict)
     """The user's part of the configuration that is in effect; written after it is."""
     storage_gb: int = 0
@@ -41,6 +41,9 @@ class Record:
     """The published admin, once its role is made."""
     started: bool = False
     """Whether it ever ran: until then its port may change."""
+    refused: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Settings that the program did not take: value, version and its reason, by name. Kept here,
+    as to find it out may have stopped the server, which no restart of the controller may repeat."""
     format: int = FORMAT
 
     def parsed_owner(self) -> Owner | None:

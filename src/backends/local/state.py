@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..errors import Unknown
@@ -34,6 +34,8 @@ class LocalState(ServerState):
     """Whether the published admin's role was made."""
     certified: bool = False
     """Whether its certificate is ours and good for a while."""
+    refused: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Settings that it did not take; :attr:`.record.Record.refused`."""
 
 
 def look(home: Home, authority: Authority) -> LocalState | None:
@@ -69,6 +71,7 @@ def look(home: Home, authority: Authority) -> LocalState | None:
         running=process is not None,
         administered=bool(record.admin),
         certified=certificate is not None and authority.vouches_for(certificate),
+        refused=record.refused,
     )
 
 

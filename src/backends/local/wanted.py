@@ -35,8 +35,8 @@ _VERSION = re.compile(r"(\d+)(?:\.(\d+))?")
 class Refusals:
     """What programs were seen to refuse: a value they do not take, a start that failed.
 
-    Facts about a program, not about a server: learned once, used for every spec. Forgotten with
-    the process, and learned again.
+    Facts about a program, not about a server: learned once, used for every spec. A new process
+    reads them in the records of servers.
     """
 
     def __init__(self) -> None:
@@ -45,6 +45,10 @@ class Refusals:
     def learn(self, version: str, setting: tuple[str, str], reason: str) -> None:
         """Remember that this version does not take ``setting`` (name and value)."""
         self._reasons[version, *setting] = reason
+
+    def forget(self, name: str) -> None:
+        """Let every value of a setting be tried again."""
+        self._reasons = {key: why for key, why in self._reasons.items() if key[1] != name}
 
     def reason(self, version: str, setting: tuple[str, str]) -> str:
         """Return why this version does not take the setting, or an empty string."""
@@ -72,11 +76,13 @@ class Wishes:
     def version(self, asked: str) -> tuple[Installation, tuple[Problem, ...]]:
         """Return the installation for a new server and what of ``spec.version`` it is not.
 
-        Empty and ``latest`` mean the newest; an unavailable major means the default one; a minor
-        is a floor, and the newest of its major is all there is.
+        Empty and an unavailable major mean the default one, ``latest`` the newest; a minor is a
+        floor, and the newest of its major is all there is.
         """
-        if asked in ("", "latest"):
+        if asked == "latest":
             return self._installations.newest(), ()
+        if not asked:
+            return self._default(), ()
         match = _VERSION.fullmatch(asked)
         found = self._installations.offered().get(int(match[1])) if match else None
         if match is None or found is None:

@@ -88,11 +88,15 @@ class _Job:
             settings = await self._start(settings)
         else:
             await self._cluster.answers()
+            await self._save(started=True)  # whoever started it may have died before this
             due = any(isinstance(change, (Certify, Configure, Restart)) for change in changes)
             if due:
                 restart = _find(changes, Restart) is not None
                 settings = await self._update(settings, restart=restart)
-        await self._save(settings=dict(settings))
+        refused = {k: v for k, v in self._record.refused.items() if k not in settings}
+        for name in self._record.refused.keys() - refused.keys():
+            self._tools.refusals.forget(name)  # whoever comes back to that value wants it tried
+        await self._save(settings=dict(settings), refused=refused)
         if self._record.admin != admin.username:
             async with self._tools.session(self._record) as session:
                 await ensure_admin(session, admin)
@@ -109,15 +113,18 @@ class _Job:
     async def _accepted(self, settings: Mapping[str, str]) -> Mapping[str, str]:
         """Return the settings without those that the program refuses, and learn them."""
         while reasons := await self._cluster.refused(self._record, settings):
-            settings = self._refuse(settings, reasons)
+            settings = await self._refuse(settings, reasons)
         return settings
 
-    def _refuse(self, settings: Mapping[str, str], reasons: Mapping[str, str]) -> Mapping[str, str]:
+    async def _refuse(
+        self, settings: Mapping[str, str], reasons: Mapping[str, str]
+    ) -> Mapping[str, str]:
+        version = self._cluster.installation.version
+        refused = {name: [settings[name], version, reason] for name, reason in reasons.items()}
         for name, reason in reasons.items():
             logger.warning("%s refuses parameter %s: %s", self._record.name, name, reason)
-            self._tools.refusals.learn(
-                self._cluster.installation.version, (name, settings[name]), reason
-            )
+            self._tools.refusals.learn(version, (name, settings[name]), reason)
+        await self._save(refused={**self._record.refused, **refused})
         return {name: value for name, value in settings.items() if name not in reasons}
 
     async def _start(self, settings: Mapping[str, str]) -> Mapping[str, str]:
@@ -127,6 +134,7 @@ class _Job:
         """
         await self._ensure_port()
         await self._configure(settings)
+        await self._save(version=self._cluster.installation.version)
         try:
             await self._cluster.start()
         except StartFailed as error:
@@ -136,8 +144,8 @@ class _Job:
             rest = {name: value for name, value in settings.items() if name not in suspects}
             await self._configure(rest)
             await self._cluster.start()  # only now it is proven that the suspects were the cause
-            settings = self._refuse(settings, dict.fromkeys(suspects, str(error)))
-        await self._save(started=True, version=self._cluster.installation.version)
+            settings = await self._refuse(settings, dict.fromkeys(suspects, str(error)))
+        await self._save(started=True)
         return settings
 
     async def _update(self, settings: Mapping[str, str], *, restart: bool) -> Mapping[str, str]:

@@ -18,7 +18,7 @@ from tests.fix_local import (
     server_case,
     with_spec,
 )
-from tests.fix_postgres import MAJORS, _programs
+from tests.fix_postgres import MAJORS, programs
 from tests.requirements import require
 
 from hybridpg.backends import Absent, Present, Problem, Unavailable
@@ -94,7 +94,7 @@ ESCAPES = (
 async def test_the_admin_reaches_nothing_of_the_machine_in_any_version(
     local: LocalHarness, major: int
 ) -> None:
-    local.backend = local.site.backend(binaries=[_programs(major)])
+    local.backend = local.site.backend(binaries=[programs(major)])
     case = server_case(version=str(major))
     async with await local.connect(case) as connection:
         for escape in ESCAPES:
@@ -231,8 +231,9 @@ async def test_what_the_server_refuses_is_a_problem_and_the_rest_is_applied(
     assert "plenty" in problems["serverParameters.maintenance_work_mem"].message
     assert await _plan(local, case) == []
     pid = local.site.pid(case)
-    local.backend = local.site.backend()  # it has to learn again, and changes nothing by that
-    await local.converge(case)
+    local.backend = local.site.backend()
+    await local.backend.observe_server(case.ref)
+    assert await _plan(local, case) == [], "a new controller reads what was refused"
     assert local.site.pid(case) == pid
 
 
@@ -249,6 +250,14 @@ async def test_settings_that_keep_the_server_from_starting_are_taken_back(
     [problem] = local.backend.server_spec_valid(case.spec)
     assert problem.field == "serverParameters.shared_buffers"
     assert not problem.fallback
+    pid = local.site.pid(case)
+    local.backend = local.site.backend()
+    await local.converge(case)
+    assert local.site.pid(case) == pid, "a new controller does not stop the server to try again"
+    case = with_spec(case, version=newest, serverParameters={"shared_buffers": "64MB"})
+    assert await _setting(local, case, "shared_buffers") == "64MB"
+    case = with_spec(case, version=newest, serverParameters=impossible)
+    assert await _plan(local, case) == ["change shared_buffers, work_mem"], "it is tried again"
 
 
 async def test_a_version_that_is_not_installed_falls_back(local: LocalHarness) -> None:

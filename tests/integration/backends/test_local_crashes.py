@@ -27,7 +27,9 @@ from hybridpg.backends._harness import converge_server
 from hybridpg.backends.conformance import ServerCase
 from hybridpg.backends.local import Local, LocalOptions
 from hybridpg.backends.local.files import read_text
+from hybridpg.backends.local.layout import Home
 from hybridpg.backends.local.process import postmaster, send, working_below, working_folder
+from hybridpg.backends.local.record import load
 
 pytestmark = pytest.mark.postgres
 
@@ -99,6 +101,10 @@ async def _whole(local: LocalHarness, case: ServerCase) -> None:
     home = local.site.home(case)
     assert not (home / "making").exists()
     assert _mains(local) == [local.site.pid(case)], "there is exactly one server"
+    record = load(Home(home))
+    assert record is not None
+    assert record.started
+    assert record.version.startswith(f"{record.major}."), "whoever started it may have died"
 
 
 def _mains(local: LocalHarness) -> list[int]:

@@ -31,6 +31,15 @@ def test_an_installed_version_is_used_without_ado(asked: str, version: str) -> N
     assert (installation.version, problems) == (version, ())
 
 
+@pytest.mark.parametrize(("asked", "version"), [("", "15.7"), ("latest", "17.0")])
+def test_a_spec_without_a_version_gets_the_one_that_the_administrator_chose(
+    asked: str, version: str
+) -> None:
+    """H15: only who asks for the latest gets a newer one."""
+    installation, problems = wishes(SHELF, default_version=15).version(asked)
+    assert (installation.version, problems) == (version, ())
+
+
 @pytest.mark.parametrize("asked", ["99", "14", "14.3", "nine", "16-alpine", "16.4.1", "-1"])
 def test_another_version_falls_back_to_the_default_and_says_so(asked: str) -> None:
     """H15, D55."""
