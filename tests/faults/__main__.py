@@ -156,7 +156,7 @@ def _against_list(recordings: dict[str, Recording], *, write: bool) -> list[Resu
     A read that another workload has may come in any: which ones do depends on how long it takes.
     """
     found = {
-        name: sorted({comparable(call) for call in [*dict(each.calls), *each.sometimes]})
+        name: sorted({comparable(call, name) for call in [*dict(each.calls), *each.sometimes]})
         for name, each in recordings.items()
     }
     listed = json.loads(CALLS.read_text())

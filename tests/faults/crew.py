@@ -12,7 +12,7 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AsyncExitStack, ExitStack, contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -20,16 +20,17 @@ from typing import Any
 
 from tests.faults.disturbed import disturbed
 from tests.faults.experiment import Result, experiment, record
+from tests.faults.external import ExternalLane
 from tests.faults.lane import Lane
 from tests.faults.leaders import replaced
+from tests.faults.locallane import MAJOR, LocalLane
 from tests.faults.recording import Recording
 from tests.faults.reverted import reverted
 from tests.faults.seam import LEADERS, SPEC, USER, Point
 from tests.faults.stale import RECREATIONS
+from tests.faults.workloads import EXTERNAL, LOCAL, WORKLOADS
 from tests.faults.zygote import Zygote, die_with_parent
 from tests.fix_postgres import running_server
-
-MAJOR = 15
 
 
 @dataclass(frozen=True)
@@ -122,21 +123,35 @@ def _lane(
         tempfile.TemporaryDirectory(prefix="hybridpg-faults-") as folder,
         running_server(MAJOR) as pg,
     ):
-        lane = Lane(number, kubeconfig, Path(folder), pg, zygote)
-        asyncio.run(_work(lane, orders))
+        places = [Path(folder, name) for name in (EXTERNAL, LOCAL)]
+        for place in places:
+            place.mkdir()
+        of_external = ExternalLane(number, kubeconfig, places[0], zygote, pg=pg)
+        of_local = LocalLane(number, kubeconfig, places[1], zygote)
+        asyncio.run(_work((of_external, of_local), orders))
     zygote.close()
 
 
-async def _work(lane: Lane, orders: Connection) -> None:
+async def _work(lanes: Sequence[Lane], orders: Connection) -> None:
+    """Do what is ordered, each on the lane of its backend, which begins with its first order."""
+    begun: dict[str, Lane] = {}
     try:
-        async with lane:
+        async with AsyncExitStack() as stack:
             while True:
                 job = await asyncio.to_thread(orders.recv)
-                orders.send(await _do(lane, job))
+                backend = WORKLOADS[_workload(job)].backend
+                if backend not in begun:
+                    lane = next(each for each in lanes if each.backend == backend)
+                    begun[backend] = await stack.enter_async_context(lane)
+                orders.send(await _do(begun[backend], job))
     except EOFError:
         return  # nothing is left to do
     except Exception:  # noqa: BLE001  # whoever ordered it has to know
         orders.send(traceback.format_exc())
+
+
+def _workload(job: Job) -> str:
+    return job.workload if isinstance(job, Record) else job.point.workload
 
 
 async def _do(lane: Lane, job: Any) -> Answer:

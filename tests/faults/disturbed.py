@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Iterator
 
 from tests.faults import expectation, oracles
 from tests.faults.experiment import Result, steady, story
+from tests.faults.external import wire_of
 from tests.faults.interference import Interference, of
 from tests.faults.lane import CAP_SECONDS, Lane, Stuck
 from tests.faults.recording import Recording, is_counted
@@ -37,7 +38,7 @@ async def disturbed(lane: Lane, point: Point, recording: Recording) -> Result:
     try:
         strike = await _run(lane, workload, point, what)
         missed = not strike.hits
-        if missed and is_counted(str(point.call)):
+        if missed and is_counted(str(point.call), point.workload):
             violations.append("the point was not reached: the controller took another way")
         violations += [each async for each in _judged(lane, workload, recording, what)]
     except Stuck as stuck:
@@ -83,7 +84,7 @@ def _arm(lane: Lane, point: Point, what: Interference) -> Strike:
         turn.release()
 
     if point.call.seam == SQL:
-        lane.wire.at(point.call, rule)
+        wire_of(lane).at(point.call, rule)
         return strike
     before = point.fault == RECREATED
     return lane.kube.strike(strike, Hold(_First(happen)) if before else Meanwhile(happen))

@@ -60,7 +60,7 @@ async def experiment(lane: Lane, point: Point, recording: Recording) -> Result:
     try:
         strike = await _run(lane, workload, point)
         missed = strike is not None and not strike.hits
-        if missed and is_counted(str(point.call)):
+        if missed and is_counted(str(point.call), point.workload):
             violations.append("the point was not reached: the controller took another way")
         violations += [v async for v in judged(lane, workload, recording)]
     except Stuck as stuck:
@@ -143,7 +143,7 @@ async def steady(lane: Lane) -> AsyncIterator[str]:
 
 
 def _of_the_run(lane: Lane, workload: Workload, wanted: Recording) -> Iterator[str]:
-    yield from oracles.o4_verifiers(lane, wanted)
+    yield from oracles.o4_verifiers(lane, workload, wanted)
     yield from oracles.o6_counts(lane, wanted)
     yield from oracles.o7_live_reads(lane)
     yield from oracles.o11_some_password_works(lane, workload)

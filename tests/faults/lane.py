@@ -1,7 +1,8 @@
-"""One lane: a namespace, a PostgreSQL server, the seams before both, and a controller.
+"""One lane: a namespace, a target for databases, the seams before both, and a controller.
 
 Lanes share an API server and nothing else, so that several work at the same time. Between two
-points a lane is emptied, never restarted.
+points a lane is emptied, never restarted. What the target is, subclasses say: a backend joins the
+harness by one, and by a seam where it talks to a far end of its own.
 """
 
 from __future__ import annotations
@@ -11,28 +12,26 @@ import contextlib
 import os
 import secrets
 import time
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
+import psycopg
 import yaml
-from tests.faults.byhand import ByHand
 from tests.faults.kube import KubeSeam
 from tests.faults.sampler import Sampler
 from tests.faults.seam import Seam, Trace
-from tests.faults.snapshot import NUDGE
+from tests.faults.snapshot import NUDGE, Administrator, Snapshot
 from tests.faults.view import View
-from tests.faults.wire import Target, WireSeam
-from tests.faults.workloads import DATABASE, NOTHING, PAIR, Workload, make_pair, pair_is_ready
+from tests.faults.workloads import NOTHING, PAIR, Workload, make_pair, pair_is_ready
 from tests.faults.zygote import Child, Order, Zygote
 from tests.fix_operator import DATABASES, SERVERS
-from tests.fix_postgres import PgServer
 
 from hybridpg.controller import (
     NAMESPACES,
-    SECRETS,
     AiohttpTransport,
     Client,
     NotFound,
@@ -50,8 +49,6 @@ HANG_SECONDS = 30.0 + CAP_SECONDS
 """A statement without an answer is given up after 30 s, and nothing sets that shorter."""
 LOOK_SECONDS = 0.025
 SENTINEL = "CREATE TABLE IF NOT EXISTS kept AS SELECT 42 AS value"
-AS_INSTALLED = "GRANT CONNECT, TEMPORARY ON DATABASE postgres, template1 TO PUBLIC"
-"""What the first look at a server takes away, in every run that begins with nothing."""
 LISTS = ("WATCHLIST", "LIST")
 CLUSTER = "faults"
 STARTED = b"manager hybridpg has started"
@@ -62,13 +59,12 @@ class Stuck(Exception):
 
 
 @dataclass
-class Lane:
+class Lane(ABC):
     """Everything that the points of one process need."""
 
     number: int
     kubeconfig: Path
     folder: Path
-    pg: PgServer
     zygote: Zygote
     mutant: str = ""
     token: str = field(default_factory=lambda: secrets.token_hex(4))
@@ -94,21 +90,14 @@ class Lane:
             await self.client.create(
                 NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
             )
-        self.wire = await self._stack.enter_async_context(
-            WireSeam(self.trace, {DATABASE: DATABASE})
-        )
-        tls = self.pg.folder
-        self.port = await self.wire.listen(
-            Target("127.0.0.1", self.pg.port, tls / "server.crt", tls / "server.key")
-        )
-        await self._write_admin()
+        self._far_ends = tuple(await self.open())
         self.view = await self._stack.enter_async_context(View(self.client, self.namespace))
         self.kube = await self._stack.enter_async_context(
             KubeSeam(self.upstream, self.trace, self.names)
         )
-        self.sampler = await self._stack.enter_async_context(Sampler(self.pg, self.trace.quiet_for))
-        self.sql = ByHand(self.pg)
-        self._stack.callback(self.sql.close)
+        self.sampler = await self._stack.enter_async_context(
+            Sampler(self.sampled, self.trace.quiet_for)
+        )
         self._stack.callback(self.kill)
         return self
 
@@ -131,50 +120,71 @@ class Lane:
         """Where the administrator's Secret is."""
         return f"platform-{self.number}-{self.token}"
 
+    # --- what the target is ----------------------------------------------------------------------
+
+    backend: ClassVar[str]
+    """What of the backends its servers ask for."""
+
+    @abstractmethod
+    async def open(self) -> Sequence[Seam]:
+        """Make the target ready, to be closed with ``_stack``; return the seams before it."""
+
     @property
+    @abstractmethod
     def names(self) -> dict[str, str]:
         """What is called otherwise in each lane, and its alias."""
-        return {
-            self.namespace: "tenant",
-            self.platform: "platform",
-            str(self.port): "5432",
-            self.pg.ca.strip().replace("\n", "\\n"): "<authority>",
-        }
+
+    @property
+    @abstractmethod
+    def sql(self) -> Administrator:
+        """Who looks at the databases, past the seams."""
+
+    @property
+    def secrets(self) -> set[str]:
+        """Passwords that nobody published, and that must not show either."""
+        return set()
+
+    @abstractmethod
+    async def sampled(self) -> psycopg.AsyncConnection[Any]:
+        """Connect as who may read the verifiers of roles."""
+
+    @abstractmethod
+    def backends(self) -> dict[str, Any]:
+        """Return the configuration of the backends."""
+
+    @abstractmethod
+    def begin_with(self, workload: Workload) -> None:
+        """Make the target what a workload begins with, once its objects are there."""
+
+    @abstractmethod
+    def world(self) -> Snapshot:
+        """Return what there is beside Kubernetes."""
+
+    @abstractmethod
+    def wipe(self) -> None:
+        """Empty the target; the objects are gone already, and so is the controller."""
+
+    # ---------------------------------------------------------------------------------------------
 
     @property
     def seams(self) -> tuple[Seam, ...]:
         """All seams, each with a letter of its own."""
-        return (self.kube, self.wire)
+        return (self.kube, *self._far_ends)
 
     @property
     def log(self) -> Path:
         """What the controllers of the present point say."""
         return self.folder / "controller.log"
 
-    async def _write_admin(self) -> None:
-        values = {"username": "postgres", "password": self.pg.password, "ca.crt": self.pg.ca}
-        body = {
-            "apiVersion": "v1",
-            "kind": "Secret",
-            "metadata": {"name": "admin", "namespace": self.platform},
-            "stringData": {**values, "host": "127.0.0.1", "port": str(self.port)},
-        }
-        await self.client.create(SECRETS, body, namespace=self.platform)
-
     def configure(self, workload: Workload, *, silence: float = 90.0) -> None:
         """Write the configuration that the next controllers start with."""
-        main = {"secret": f"{self.platform}/admin", "allowed_namespaces": [self.namespace]}
         controller: dict[str, Any] = {
             "cluster_id": CLUSTER,
             "watch_namespaces": [self.namespace],
             "lease": {"enabled": False},
             "secret_check_seconds": 0.2 if workload.sweeps else 3600.0,
         }
-        config = {
-            "backend": "external",
-            "backends": {"external": {"servers": {"main": main}}},
-            "controller": controller,
-        }
+        config = {**self.backends(), "controller": controller}
         path = self.folder / "config.yaml"
         path.write_text(yaml.safe_dump(config))
         order = Order(
@@ -245,7 +255,7 @@ class Lane:
 
     def quiet(self) -> bool:
         """Return whether the controller waits for nothing, and we have looked at the server."""
-        waited_for = self.kube.waited_for + self.wire.waited_for
+        waited_for = sum(seam.waited_for for seam in self.seams)
         if self.child is None or self.child.running or waited_for:
             self.trace.stir()
         return bool(self.sampler.samples) and self.trace.quiet_for() > QUIET_SECONDS
@@ -265,10 +275,7 @@ class Lane:
         if self.child is None:
             # what a controller remembers of its own deeds would make points differ
             await self.resync()
-        if workload.setting == PAIR:
-            self.sql.run(SENTINEL, DATABASE)
-        else:
-            self.sql.run(AS_INSTALLED)
+        self.begin_with(workload)
         if workload.cold:
             self.kill()
         self.setting = ""
@@ -301,12 +308,7 @@ class Lane:
     async def clear(self) -> None:
         """Empty namespace and server."""
         await self.view.clear()
-        for name, *_ in self.sql.run("SELECT datname FROM pg_database WHERE oid >= 16384"):
-            self.sql.run(f'DROP DATABASE "{name}" WITH (FORCE)')
-        self.sql.run(AS_INSTALLED)
-        roles = "SELECT rolname FROM pg_authid WHERE oid >= 16384 AND rolname <> 'cloudadmin'"
-        for name, *_ in self.sql.run(roles):
-            self.sql.run(f'DROP OWNED BY "{name}"; DROP ROLE "{name}"')
+        self.wipe()
         self.log.write_text("")
         self.setting = NOTHING
 

@@ -17,6 +17,7 @@ from typing import Final
 
 from tests.faults import standing
 from tests.faults.experiment import Result, judged
+from tests.faults.external import wire_of
 from tests.faults.lane import Lane, Stuck, keeps_setting
 from tests.faults.oracles import BAD_LOG
 from tests.faults.recording import Recording
@@ -105,7 +106,7 @@ async def _once(lane: Lane, point: Point, recording: Recording) -> tuple[list[st
                 await _run(pair, point, workload)
                 violations += _overlap(pair)
                 violations += _ends(pair, point)
-                lane.wire.child_of = None  # from here on there is one again
+                wire_of(lane).child_of = None  # from here on there is one again
                 same = point.fault == LATE and _same_passwords(lane, recording)
                 violations += [
                     each
@@ -159,7 +160,7 @@ def _arm(pair: Pair, point: Point) -> Strike:
     strike = Strike(point)
     happen = _happening(pair, point.fault)
     if point.call.seam == LETTER:
-        pair.lane.wire.at(point.call, _at_wire(pair, point.fault, strike, happen))
+        wire_of(pair.lane).at(point.call, _at_wire(pair, point.fault, strike, happen))
     elif point.fault == ANSWERED:
         pair.leader.seam.strike(strike, Do(pair.leader.freeze, committed=True))
     else:

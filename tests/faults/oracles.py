@@ -16,7 +16,7 @@ from tests.faults.lane import Lane
 from tests.faults.recording import Recording, statements
 from tests.faults.sampler import locked_out
 from tests.faults.seam import Seen
-from tests.faults.workloads import DATABASE, DATABASE_LOGIN, PAIR, Workload
+from tests.faults.workloads import DATABASE, PAIR, Workload
 from tests.fix_operator import DATABASES, SERVERS, decoded
 
 from hybridpg.controller import SECRETS
@@ -37,7 +37,7 @@ def o1_same_objects(lane: Lane, wanted: Recording) -> Iterator[str]:
 
 def o2_same_databases(lane: Lane, wanted: Recording) -> Iterator[str]:
     """O2: databases, roles and rights are the same, and no database was made again."""
-    found = snapshot.of_postgres(lane.sql, lane.names)
+    found = lane.world()
     yield from (f"O2 {line}" for line in snapshot.differences(wanted.postgres, found))
     oids = lane.sampler.oids(DATABASE)
     if len(oids) > wanted.oids:
@@ -80,12 +80,12 @@ def _login(lane: Lane, name: str, values: dict[str, str]) -> Iterator[str]:
         yield f"O3 secret {name} does not work: {type(error).__name__}: {error}"
 
 
-def o4_verifiers(lane: Lane, wanted: Recording) -> Iterator[str]:
+def o4_verifiers(lane: Lane, workload: Workload, wanted: Recording) -> Iterator[str]:
     """O4: the password changed exactly as often as it was asked for."""
-    verifiers = len(lane.sampler.verifiers(DATABASE))
+    verifiers = len(lane.sampler.verifiers(workload.role))
     if verifiers != wanted.verifiers:
         yield f"O4 the role had {verifiers} passwords, not {wanted.verifiers}"
-    published = len(lane.view.published_by(DATABASE_LOGIN))
+    published = len(lane.view.published_by(workload.login))
     if published != wanted.published:
         yield f"O4 the secret published {published} passwords, not {wanted.published}"
 
@@ -121,7 +121,7 @@ def o8_steady(lane: Lane, calls: list[Seen]) -> Iterator[str]:
 
 def o9_no_leaks(lane: Lane, said: str) -> Iterator[str]:
     """O9: no password is in a log, an event, a status or the arguments of a process."""
-    passwords = {*lane.view.published(), lane.pg.password}
+    passwords = {*lane.view.published(), *lane.secrets}
     status = [str((obj.get("status"), obj["metadata"])) for obj in lane.view.objects()]
     places = {"log of the controller": said, "status": " ".join(status)}
     if lane.child is not None:
@@ -157,7 +157,9 @@ def o11_some_password_works(lane: Lane, workload: Workload) -> Iterator[str]:
     if workload.loses_secret:
         return  # the user made it so; that it is mended is O3
     versions = [v for v in lane.view.history if v.name in workload.logins]
-    yield from (f"O11 {line}" for line in locked_out(lane.sampler.samples, DATABASE, versions)[:1])
+    yield from (
+        f"O11 {line}" for line in locked_out(lane.sampler.samples, workload.role, versions)[:1]
+    )
 
 
 def sentinel(lane: Lane, workload: Workload, wanted: Recording) -> Iterator[str]:

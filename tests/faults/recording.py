@@ -10,11 +10,16 @@ from tests.faults import fields, interference, snapshot, stale, standing
 from tests.faults.kube import is_poll
 from tests.faults.lane import Lane
 from tests.faults.pasts import shows_deletion
+from tests.faults.programs import FAILED
+from tests.faults.programs import LETTER as PROGRAMS
 from tests.faults.seam import Call, Fault, Point, Seen
-from tests.faults.workloads import DATABASE, DATABASE_LOGIN, UNTOUCHED, Workload
+from tests.faults.workloads import DATABASE, LOCAL, UNTOUCHED, WORKLOADS, Workload
 
 POLLS = 2
 """Of what the clock does as often as there is time for, so many are points."""
+EVENTS = "/events.k8s.io/"
+CHECK = ("RUN", "postgres")
+"""A configuration is shown to the program before it is written."""
 CREATES = ("CREATE DATABASE", "CREATE ROLE", "DROP DATABASE", "DROP ROLE")
 
 
@@ -41,7 +46,7 @@ class Recording:
     def differs_from(self, other: Recording) -> list[str]:
         """Return the calls of one of two clean runs alone, of those that come in each."""
         one, two = ({call for call, _ in each.calls} for each in (self, other))
-        return sorted(call for call in one ^ two if is_counted(call))
+        return sorted(call for call in one ^ two if is_counted(call, self.workload))
 
     def merge(self, other: Recording) -> None:
         """Keep as points what both runs called: only that can be relied on."""
@@ -58,35 +63,41 @@ class Recording:
         ]
 
 
-def is_counted(call: str) -> bool:
+def is_counted(call: str, workload: str) -> bool:
     """Return whether a call comes as often in each clean run.
 
     Reads do not: two wakes of an object can be one pass or two, and a young enough view of a server
-    is not read again.
+    is not read again. Nor does what tells of work that goes on behind a pass: how often it is
+    looked at depends on how long it takes.
     """
-    return Call.parse(call).verb not in ("GET", "SELECT", "SHOW", "LOGIN")
+    verb, target = Call.parse(call).verb, Call.parse(call).target
+    if WORKLOADS[workload].backend == LOCAL and (
+        verb in ("EVENT", "LIST") or target.endswith("/status") or EVENTS in target
+    ):
+        return False
+    return verb not in ("GET", "SELECT", "SHOW", "LOGIN") and (verb, target) != CHECK
 
 
-def comparable(call: str) -> str:
+def comparable(call: str, workload: str) -> str:
     """Return a call as it stands in the list: of one that is not counted its occurrence is open."""
-    return call if is_counted(call) else call.rpartition(" #")[0]
+    return call if is_counted(call, workload) else call.rpartition(" #")[0]
 
 
 def take(lane: Lane, workload: Workload) -> Recording:
     """Describe the run that has just ended, from the action to its settlement."""
     return Recording(
         workload.name,
-        calls_of(lane, lane.trace.seen) if workload.name != UNTOUCHED else fields.calls(),
+        calls_of(lane, workload, lane.trace.seen) if workload.name != UNTOUCHED else fields.calls(),
         snapshot.of_kubernetes(lane.view.current.items(), lane.names),
-        snapshot.of_postgres(lane.sql, lane.names),
-        len(lane.view.published_by(DATABASE_LOGIN)),
-        len(lane.sampler.verifiers(DATABASE)),
+        lane.world(),
+        len(lane.view.published_by(workload.login)),
+        len(lane.sampler.verifiers(workload.role)),
         len(lane.sampler.oids(DATABASE)),
         statements(lane.trace.seen),
     )
 
 
-def calls_of(lane: Lane, seen: list[Seen]) -> list[tuple[str, list[str]]]:
+def calls_of(lane: Lane, workload: Workload, seen: list[Seen]) -> list[tuple[str, list[str]]]:
     """Return the identities of calls, sorted: what runs side by side has no order."""
     seams = {seam.letter: seam for seam in lane.seams}
     last = stale.last_write(seen)
@@ -100,6 +111,7 @@ def calls_of(lane: Lane, seen: list[Seen]) -> list[tuple[str, list[str]]]:
                 *stale.faults(each, last, deletes=deletes),
                 *interference.faults(each),
             )
+            if fault.group in workload.groups
         ]
         for each in seen
         if not (lane.kube.polls and is_poll(each) and each.call.occurrence > POLLS)
@@ -114,4 +126,6 @@ def statements(seen: list[Seen]) -> dict[str, int]:
         for what in CREATES:
             if each.call.seam == "S" and what in each.call.target and each.answer != "42P04":
                 counted[what] += 1
+        if each.call.seam == PROGRAMS and each.writes and each.answer != FAILED:
+            counted[each.call.target] += 1
     return dict(counted)

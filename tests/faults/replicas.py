@@ -16,6 +16,7 @@ from typing import cast
 import yaml
 from aiohttp import web
 from tests.faults.clock import WallClock
+from tests.faults.external import wire_of
 from tests.faults.kube import LETTER, SEEN, KubeSeam
 from tests.faults.lane import CAP_SECONDS, LOOK_SECONDS, Lane, Stuck
 from tests.faults.seam import Call, Seen
@@ -171,7 +172,7 @@ async def two_replicas(lane: Lane) -> AsyncIterator[Pair]:
         return next(found, 0)
 
     async with AsyncExitStack() as stack:
-        lane.wire.child_of = child_of
+        wire_of(lane).child_of = child_of
 
         async def replica(variables: Mapping[str, str]) -> Replica:
             lane.starts += 1
@@ -203,7 +204,7 @@ async def two_replicas(lane: Lane) -> AsyncIterator[Pair]:
         try:
             yield pair
         finally:
-            lane.wire.child_of = None
+            wire_of(lane).child_of = None
             pair.let_go.set()
             lane.kill()
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from http import HTTPStatus
 
 from tests.faults import oracles
@@ -25,6 +25,7 @@ from tests.fix_operator import SERVERS
 from hybridpg.controller import ApiError, JsonObject, JsonPatch
 
 REFUSED = (HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY)
+EXTENSIONS = "postgresqldatabases/database.extensions"
 REMARKED = ("unsupportedFields", "effective")
 """Where status says that a good value means nothing here."""
 
@@ -79,7 +80,16 @@ async def _change(lane: Lane, leaf: Leaf, fault: Fault, violations: list[str]) -
     await lane.client.patch(leaf.kind, lane.view.key(name), restored)
     await lane.view.up_to_date()
     await lane.until(lambda: pair_is_ready(lane) and lane.quiet(), "the way back")
+    if (str(leaf), fault) == (EXTENSIONS, TO_GOOD):
+        violations += _removed(lane, leaf.value(fault))
     return True
+
+
+def _removed(lane: Lane, extensions: Sequence[str]) -> Iterator[str]:
+    """Remove extensions by hand: nobody else may, as what they hold goes with them."""
+    there = {str(name) for name, *_ in lane.sql.run("SELECT extname FROM pg_extension", DATABASE)}
+    yield from (f"spec: extension {each} is gone" for each in extensions if each not in there)
+    lane.sql.run(f"DROP EXTENSION IF EXISTS {', '.join(extensions)}", DATABASE)
 
 
 def _object(lane: Lane, leaf: Leaf, name: str) -> JsonObject:
@@ -103,7 +113,9 @@ async def _judged(
     if not again:
         for seen in lane.trace.writes():
             yield f"spec: what was refused led to {seen.call}"
-    for violation in (*oracles.o4_verifiers(lane, wanted), *oracles.o6_counts(lane, wanted)):
+    for violation in oracles.o4_verifiers(lane, workload, wanted):
+        yield violation
+    for violation in oracles.o6_counts(lane, wanted):
         yield violation
     for violation in oracles.o11_some_password_works(lane, workload):
         yield violation

@@ -12,13 +12,13 @@ import contextlib
 import hashlib
 import hmac
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import Any
 
 import psycopg
 from tests.faults.view import Version
-from tests.fix_postgres import SUPERUSER, PgServer
 
 PAUSE_SECONDS = 0.02
 IDLE_SECONDS, IDLE_PAUSE_SECONDS = 0.1, 0.05
@@ -46,7 +46,7 @@ class Sample:
 class Sampler:
     """One connection of an administrator that asks again and again."""
 
-    pg: PgServer
+    connect: Callable[[], Awaitable[psycopg.AsyncConnection[Any]]]
     quiet_for: Callable[[], float]
     samples: list[Sample] = field(default_factory=list)
     _task: asyncio.Task[None] | None = None
@@ -83,14 +83,15 @@ class Sampler:
         connection = None
         while True:
             try:
-                connection = connection or await self._connect()
+                connection = connection or await self.connect()
                 await self._look(connection)
-            except psycopg.Error:  # the server is restarted by a point: it is asked again
+            except psycopg.Error:  # there is none, or it is restarted by a point: asked again
                 connection = None
+                self._take(Sample(time.monotonic(), time.monotonic(), {}, {}))
             idle = self.quiet_for() > IDLE_SECONDS
             await asyncio.sleep(IDLE_PAUSE_SECONDS if idle else PAUSE_SECONDS)
 
-    async def _look(self, connection: psycopg.AsyncConnection[tuple[str, str, int, str]]) -> None:
+    async def _look(self, connection: psycopg.AsyncConnection[Any]) -> None:
         began = time.monotonic()
         cursor = await connection.execute(_ROLES)
         rows = await cursor.fetchall()
@@ -100,24 +101,15 @@ class Sampler:
             {name: verifier for kind, name, _, verifier in rows if kind == "role"},
             {name: oid for kind, name, oid, _ in rows if kind == "database"},
         )
-        if began < self._since:
+        self._take(sample)
+
+    def _take(self, sample: Sample) -> None:
+        if sample.began < self._since:
             return
         if self.samples and _same(self.samples[-1], sample):
             before = self.samples.pop()
             sample = Sample(before.began, sample.ended, sample.verifiers, sample.oids)
         self.samples.append(sample)
-
-    async def _connect(self) -> psycopg.AsyncConnection[tuple[str, str, int, str]]:
-        return await psycopg.AsyncConnection.connect(
-            host="127.0.0.1",
-            port=self.pg.port,
-            dbname="postgres",
-            user=SUPERUSER,
-            password=self.pg.password,
-            sslmode="require",
-            application_name="sampler",
-            autocommit=True,
-        )
 
 
 def _same(one: Sample, other: Sample) -> bool:

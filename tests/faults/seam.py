@@ -9,7 +9,7 @@ No clock is part of it, so a call that was recorded in one run can be struck in 
     ...
     assert strike.hits == 1
 
-A new far end joins by one class with the four methods of :class:`Seam`.
+A new far end joins by one class with the methods of :class:`Seam`.
 """
 
 from __future__ import annotations
@@ -176,6 +176,11 @@ class Seam(Protocol):
 
     letter: str
     """What it is called in identities."""
+
+    @property
+    def waited_for(self) -> int:
+        """How many calls have no answer yet."""
+        ...
 
     def faults(self, seen: Seen) -> Sequence[Fault]:
         """Return what can go wrong at a call of a clean run: its points in the full matrix."""

@@ -8,10 +8,14 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from tests.faults import standing
+from tests.faults.programs import LETTER as PROGRAMS
 from tests.faults.seam import CRASH, LEADERS, SPEC, STALE, USER, Point
+from tests.faults.workloads import LOCAL, WORKLOADS
 
 SAMPLED = {STALE: 60, USER: 50, SPEC: 30}
 """Groups of which so many points run: a point takes several seconds, and there are hundreds."""
+LOCALS = 30
+"""Points of servers that are made, besides those around their programs."""
 EACH = 2
 """At one in so many calls something else than a crash happens: there is a quarter of an hour."""
 
@@ -22,7 +26,8 @@ def gate(points: Sequence[Point]) -> list[Point]:
     It is always the same: which call and which kind comes from the name of the call, so that all
     kinds come about equally often. Points with two leaders take several times as long.
     """
-    chosen = []
+    chosen = _of_local([p for p in points if WORKLOADS[p.workload].backend == LOCAL])
+    points = [p for p in points if WORKLOADS[p.workload].backend != LOCAL]
     for _, group in groupby(points, key=lambda point: (point.workload, point.call)):
         here = list(group)
         chosen += [point for point in here if point.fault.group == CRASH]
@@ -38,6 +43,13 @@ def gate(points: Sequence[Point]) -> list[Point]:
     for name, count in SAMPLED.items():
         chosen += spread([p for p in points if p.fault.group == name], count)
     return chosen
+
+
+def _of_local(points: Sequence[Point]) -> list[Point]:
+    """Return the crashes around each program, and a sample of the rest: each makes a server."""
+    first = [p for p in points if p.call.seam == PROGRAMS and p.fault.group == CRASH]
+    rest = [p for p in points if p not in first and not _is_slow(p)]
+    return first + spread(rest, LOCALS)
 
 
 def spread(points: Sequence[Point], count: int) -> list[Point]:

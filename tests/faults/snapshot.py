@@ -10,9 +10,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
-from tests.faults.byhand import ByHand
 from tests.fix_operator import decoded
 
 from hybridpg.controller import JsonObject
@@ -25,6 +24,14 @@ _OBSERVED = "observedGeneration"
 NUDGE = "faults/nudge"
 """Annotation by which the harness says that somebody has mended what was forbidden."""
 Snapshot = dict[str, Any]
+
+
+class Administrator(Protocol):
+    """Runs statements behind the back of the controller."""
+
+    def run(self, statement: str, dbname: str = ...) -> list[Any]:
+        """Run statements and return the rows of the last one."""
+        ...
 
 
 def of_kubernetes(
@@ -99,7 +106,7 @@ ORDER BY 1
 """
 
 
-def of_postgres(sql: ByHand, names: Mapping[str, str]) -> Snapshot:
+def of_postgres(sql: Administrator, names: Mapping[str, str]) -> Snapshot:
     """Return databases, roles and what lies in them."""
     databases = sql.run(_DATABASES)
     found = {"databases": databases, "roles": sql.run(_ROLES)}

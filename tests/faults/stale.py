@@ -11,6 +11,7 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
+from tests.faults.external import wire_of
 from tests.faults.pasts import DELETING, FIRST, Former, earlier, world
 from tests.faults.seam import STALE, Fault, Point, Seen, Strike
 from tests.faults.wire import LETTER as SQL
@@ -104,7 +105,7 @@ def arm(lane: Lane, point: Point) -> Strike:
 
     if call.seam != SQL:
         return lane.kube.strike(strike, Do(travel, committed=committed))
-    lane.wire.at(call, rule)
+    wire_of(lane).at(call, rule)
     return strike
 
 

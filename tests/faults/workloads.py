@@ -8,10 +8,12 @@ it must leave behind in every run.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from tests.faults.seam import CRASH, ERROR, GROUPS
 from tests.fix_operator import DATABASES, SERVERS, is_settled
 
 from hybridpg.controller import SECRETS, JsonObject, Resource
@@ -21,9 +23,13 @@ if TYPE_CHECKING:
     from tests.faults.lane import Lane
 
 SERVER, DATABASE = "pg", "app"
+ADMIN = "postgres"
+"""The login of a server that the backend ``local`` makes."""
 SERVER_LOGIN, DATABASE_LOGIN = "pg-login", "app-login"
 OTHER_LOGIN = "other-login"
 NOTHING, PAIR = "nothing", "pair"
+EXTERNAL, LOCAL = "external", "local"
+"""Backends."""
 UNTOUCHED = "untouched"
 """Nothing happens: what a changed field has to lead back to."""
 SWEEP_SECONDS = 0.2
@@ -55,6 +61,16 @@ class Workload:
     """How many verifiers the role of the database has, from the setting to the end."""
     logins: tuple[str, ...] = (DATABASE_LOGIN,)
     """The Secrets that publish the login of the database."""
+    backend: str = EXTERNAL
+    groups: tuple[str, ...] = GROUPS
+    """The faults that it is struck by: what is alike for all backends is shown with one."""
+    role: str = DATABASE
+    """Whose password and login are followed."""
+
+    @property
+    def login(self) -> str:
+        """The Secret whose passwords are counted."""
+        return self.logins[0] if self.logins else DATABASE_LOGIN
 
 
 def _manifest(kind: Resource, name: str, spec: dict[str, Any]) -> JsonObject:
@@ -67,10 +83,11 @@ def _manifest(kind: Resource, name: str, spec: dict[str, Any]) -> JsonObject:
     }
 
 
-def server(policy: str = "Delete", **spec: Any) -> JsonObject:
+def server(policy: str = "Delete", backend: str = EXTERNAL) -> JsonObject:
     """Return the manifest of the server."""
-    base = {"backend": "external", "backendOptions": {"server": "main"}, "deletionPolicy": policy}
-    return _manifest(SERVERS, SERVER, base | spec)
+    options = {"backendOptions": {"server": "main"}} if backend == EXTERNAL else {}
+    spec = {"backend": backend, "deletionPolicy": policy, **options}
+    return _manifest(SERVERS, SERVER, spec)
 
 
 def database(policy: str = "Delete", **spec: Any) -> JsonObject:
@@ -81,7 +98,7 @@ def database(policy: str = "Delete", **spec: Any) -> JsonObject:
 
 async def make_pair(lane: Lane, workload: Workload) -> None:
     """Create both objects."""
-    await lane.view.create(SERVERS, server(workload.policy))
+    await lane.view.create(SERVERS, server(workload.policy, workload.backend))
     await lane.view.create(DATABASES, database(workload.policy, **workload.spec))
 
 
@@ -92,13 +109,19 @@ def pair_is_ready(lane: Lane) -> bool:
     return secret is not None and all(obj is not None and is_settled(obj) for obj in found)
 
 
+def nothing_owned_is_left(lane: Lane) -> bool:
+    """Return whether all objects of ours are gone; Secrets may stay, if nobody owns them."""
+    owned = (obj["metadata"].get("ownerReferences") for obj in lane.view.current.values())
+    return not any(lane.view.objects()) and not any(owned)
+
+
 def nothing_is_left(lane: Lane) -> bool:
     """Return whether all objects of ours are gone, and what they owned."""
     return not lane.view.current
 
 
 async def _create(lane: Lane) -> None:
-    await lane.view.create(SERVERS, server())
+    await lane.view.create(SERVERS, server(backend=lane.backend))
     await lane.view.create(DATABASES, database())
 
 
@@ -129,6 +152,16 @@ def _renamed(lane: Lane) -> bool:
 
 async def _reset(lane: Lane) -> None:
     await lane.view.patch(DATABASES, DATABASE, RESET)
+
+
+async def _reset_server(lane: Lane) -> None:
+    await lane.view.patch(SERVERS, SERVER, RESET)
+
+
+async def _configure_server(lane: Lane) -> None:
+    # the first takes effect in the running server, the second with its next start
+    parameters = {"work_mem": "8MB", "max_connections": "57"}
+    await lane.view.patch(SERVERS, SERVER, {"spec": {"serverParameters": parameters}})
 
 
 async def _delete_database(lane: Lane) -> None:
@@ -208,6 +241,22 @@ async def _adopt(lane: Lane) -> None:
     await lane.view.create(DATABASES, obj)
 
 
+def _of_local() -> Iterator[Workload]:
+    """Yield the workloads in which a server is made, changed and removed."""
+    local = partial(Workload, backend=LOCAL, groups=(CRASH, ERROR))
+    yield local("local-create", NOTHING, _create, pair_is_ready, PAIR)
+    yield local("local-server-update", PAIR, _configure_server, pair_is_ready)
+    yield local(
+        "local-server-rotate",
+        *(PAIR, _reset_server, pair_is_ready),
+        passwords=2,
+        logins=(SERVER_LOGIN,),
+        role=ADMIN,
+    )
+    yield local("local-delete", PAIR, _delete_both, nothing_is_left, NOTHING)
+    yield local("local-retain", PAIR, _delete_both, nothing_owned_is_left, policy="Retain")
+
+
 WORKLOADS = {
     workload.name: workload
     for workload in (
@@ -255,5 +304,6 @@ WORKLOADS = {
             loses_secret=True,
             passwords=2,
         ),
+        *_of_local(),
     )
 }

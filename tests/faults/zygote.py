@@ -28,6 +28,7 @@ from hybridpg.app.cli import logs
 from hybridpg.app.cli.options import installed_options
 from hybridpg.app.config import Config, load_config
 from hybridpg.app.operator import run_operator
+from hybridpg.backends.local import installations
 from hybridpg.controller import AiohttpTransport, stop_on_signals
 from hybridpg.controller.client import Config as Cluster
 from hybridpg.controller.client.transport import Timeouts
@@ -178,6 +179,7 @@ def die_with_parent(parent: int) -> None:
 def _serve(orders: socket.socket, parent: int) -> None:
     die_with_parent(parent)
     options = installed_options()  # imports the backends
+    installations.SYSTEM_ROOTS = ()  # a seam stands in the way of its own programs alone
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     # nothing asks how a child ended: the kernel shall bury it
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)

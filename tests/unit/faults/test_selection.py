@@ -65,16 +65,32 @@ def test_the_gate_waits_for_no_statement_and_samples_points_of_two_leaders():
 @pytest.mark.parametrize(("verb", "counted"), [("PATCH", True), ("GET", False), ("SELECT", False)])
 def test_reads_may_come_more_or_less_often(verb: str, counted: bool):
     call = str(Call("K", verb, "/x", 3))
-    assert is_counted(call) is counted
-    assert comparable(call) == (call if counted else f"K {verb} /x")
+    assert is_counted(call, "create") is counted
+    assert comparable(call, "create") == (call if counted else f"K {verb} /x")
+
+
+@pytest.mark.parametrize(
+    ("call", "counted"),
+    [
+        (Call("K", "PATCH", "/postgresqlservers/pg/status", 2), False),
+        (Call("K", "EVENT", "postgresqlservers/pg/MODIFIED", 2), False),
+        (Call("K", "PATCH", "/secrets/pg-login", 1), True),
+        (Call("P", "RUN", "initdb", 1), True),
+        (Call("P", "RUN", "postgres", 2), False),
+    ],
+)
+def test_what_tells_of_work_in_the_background_may_come_more_or_less_often(
+    call: Call, counted: bool
+):
+    assert is_counted(str(call), "local-create") is counted
 
 
 def test_two_clean_runs_must_write_the_same():
     calls: list[tuple[str, list[str]]] = [("K PATCH /x #1", []), ("K GET /y #1", [])]
-    one, other = Recording("w", calls), Recording("w", [*calls, ("K PATCH /x #2", [])])
+    one, other = Recording("create", calls), Recording("w", [*calls, ("K PATCH /x #2", [])])
     assert one.differs_from(other) == ["K PATCH /x #2"]
-    assert one.differs_from(Recording("w", calls[:1])) == []
-    one.merge(Recording("w", calls[:1]))
+    assert one.differs_from(Recording("create", calls[:1])) == []
+    one.merge(Recording("create", calls[:1]))
     assert (one.calls, one.sometimes) == (calls[:1], ["K GET /y #1"])
 
 
