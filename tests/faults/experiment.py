@@ -19,6 +19,8 @@ FORBIDDEN = ("403", "42501")
 """What nobody but an administrator can mend is tried again after a minute, or once it is touched:
 no point has a minute."""
 NUDGE_SECONDS = 0.5
+SILENT = ("silence", "no-bookmarks")
+"""Faults of a watch that nothing but its silence gives away, which by default takes 90 s."""
 
 
 @dataclass
@@ -75,7 +77,7 @@ async def experiment(lane: Lane, point: Point, recording: Recording) -> Result:
 async def _run(lane: Lane, workload: Workload, point: Point | None) -> Strike | None:
     hangs = point is not None and point.call.seam == "S" and point.fault.kind.startswith("hang")
     lane.cap = HANG_SECONDS if hangs else CAP_SECONDS
-    lane.configure(workload, silence=1.0 if point and point.fault.kind == "silence" else 90.0)
+    lane.configure(workload, silence=1.0 if point and point.fault.kind in SILENT else 90.0)
     await lane.set_up(workload)
     lane.log.write_text("")
     lane.begin()

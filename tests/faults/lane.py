@@ -245,7 +245,8 @@ class Lane(ABC):
         """Touch every object, as whoever grants a right that was missing can do."""
         for obj in tuple(self.view.objects()):
             kind = SERVERS if obj["kind"] == SERVERS.kind else DATABASES
-            body = {"metadata": {"annotations": {NUDGE: "1"}}}
+            # another value each time: the setting may be one that was touched before
+            body = {"metadata": {"annotations": {NUDGE: secrets.token_hex(4)}}}
             with contextlib.suppress(NotFound):
                 await self.view.patch(kind, obj["metadata"]["name"], body)
 
