@@ -52,7 +52,8 @@ class Rotation:
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
         self._keeper = PasswordKeeper(runtime.secrets, runtime.config.security)
-        self._warned: dict[ObjectKey, tuple[str, str]] = {}
+        # by object and reason: what it was like when that was said
+        self._warned: dict[ObjectKey, dict[str, tuple[str, str]]] = {}
 
     @property
     def keeper(self) -> PasswordKeeper:
@@ -215,29 +216,36 @@ class Rotation:
         return former_secret_names(draft, name)
 
     async def renamed(self, draft: StatusDraft, name: str) -> None:
-        """Delete the Secrets of former names, whose content is in the present one, and say so."""
-        for former in former_secret_names(draft, name):
-            await self._remove(draft, former)
-        draft.set("secretNames", None)
+        """Delete the Secrets of former names, whose content is in the present one, and say so.
+
+        One that may not be deleted stays known, and each pass tries again: its password works.
+        """
+        former = former_secret_names(draft, name)
+        kept = [each for each in former if not await self._remove(draft, each)]
+        draft.set("secretNames", [*reversed(kept), name] if kept else None)
         draft.set("binding", {"name": name})
 
-    async def _remove(self, draft: StatusDraft, name: str) -> None:
+    async def _remove(self, draft: StatusDraft, name: str) -> bool:
+        """Delete a former Secret; return whether there is nothing of ours by that name now."""
         subject, store = draft.subject, self._runtime.secrets
         try:
             former = await store.read(subject, name)
             if former is not None:
                 await store.remove_renamed(subject, former)
         except SecretConflict:
-            return  # the name belongs to somebody else by now
+            return True  # the name belongs to somebody else by now
         except Forbidden:
             message = f"secret {name} stays: the controller may not delete it; delete it by hand"
-            draft.note("FormerSecretKept", message, warning=True)
+            self._warn_once(draft, "FormerSecretKept", message)
+            return False
+        return True
 
     def _warn_once(self, draft: StatusDraft, reason: str, message: str) -> None:
-        """Warn once a process: the label stays, and a warning at every look would be noise."""
+        """Warn once a process: what is warned of stays, and at every look it would be noise."""
         mark = (draft.subject.uid, draft.subject.action)
-        if self._warned.get(draft.subject.key) != mark:
-            self._warned[draft.subject.key] = mark
+        warned = self._warned.setdefault(draft.subject.key, {})
+        if warned.get(reason) != mark:
+            warned[reason] = mark
             draft.note(reason, message, warning=True)
 
 

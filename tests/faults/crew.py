@@ -18,6 +18,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
+from tests.faults.actions import EXTERNAL, LOCAL
 from tests.faults.disturbed import disturbed
 from tests.faults.experiment import Result, experiment, record
 from tests.faults.external import ExternalLane
@@ -28,7 +29,7 @@ from tests.faults.recording import Recording
 from tests.faults.reverted import reverted
 from tests.faults.seam import LEADERS, SPEC, USER, Point
 from tests.faults.stale import RECREATIONS
-from tests.faults.workloads import EXTERNAL, LOCAL, WORKLOADS
+from tests.faults.workloads import WORKLOADS
 from tests.faults.zygote import Zygote, die_with_parent
 from tests.fix_postgres import running_server
 

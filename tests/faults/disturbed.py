@@ -13,6 +13,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 
 from tests.faults import expectation, oracles
+from tests.faults.actions import DATABASE
 from tests.faults.experiment import Result, steady, story
 from tests.faults.external import wire_of
 from tests.faults.interference import Interference, of
@@ -22,7 +23,7 @@ from tests.faults.seam import Point, Strike
 from tests.faults.stale import RECREATED
 from tests.faults.wire import LETTER as SQL
 from tests.faults.wire import Turn
-from tests.faults.workloads import DATABASE, WORKLOADS, Workload
+from tests.faults.workloads import WORKLOADS, Workload
 from tests.fix_operator import DATABASES
 from tests.proxy.rules import Hold, Meanwhile
 

@@ -8,10 +8,11 @@ from typing import Final
 
 import psycopg
 from tests.faults import oracles
+from tests.faults.actions import DATABASE, DATABASE_LOGIN, PAIR, SERVER, login_is_back
 from tests.faults.interference import CONFLICTS, Interference
 from tests.faults.lane import Lane
 from tests.faults.recording import Recording
-from tests.faults.workloads import DATABASE, DATABASE_LOGIN, PAIR, SERVER, Workload, login_is_back
+from tests.faults.workloads import Workload
 from tests.fix_operator import DATABASES, SERVERS, is_settled
 
 from hybridpg.controller import SECRETS, JsonObject

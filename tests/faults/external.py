@@ -8,11 +8,12 @@ from typing import Any, ClassVar
 
 import psycopg
 from tests.faults import snapshot
+from tests.faults.actions import DATABASE, EXTERNAL, PAIR
 from tests.faults.byhand import ByHand
 from tests.faults.lane import SENTINEL, Lane
 from tests.faults.seam import Seam
 from tests.faults.wire import Target, WireSeam
-from tests.faults.workloads import DATABASE, EXTERNAL, PAIR, Workload
+from tests.faults.workloads import Workload
 from tests.fix_postgres import SUPERUSER, PgServer
 
 from hybridpg.controller import SECRETS

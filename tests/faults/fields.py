@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final
 
+from tests.faults.actions import DATABASE_LOGIN, SERVER_LOGIN
 from tests.faults.seam import SPEC, Call, Fault
-from tests.faults.workloads import DATABASE_LOGIN, SERVER_LOGIN
 from tests.fix_operator import DATABASES, SERVERS
 
 from hybridpg.controller import JsonObject, Resource

@@ -11,13 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import psycopg
+from tests.faults.actions import DATABASE, DATABASE_LOGIN, SERVER, database
 from tests.faults.seam import USER, Fault, Seen
-from tests.faults.workloads import (
-    DATABASE,
-    DATABASE_LOGIN,
-    SERVER,
-    database,
-)
 from tests.fix_operator import DATABASES, SERVERS
 
 from hybridpg.controller import SECRETS, NotFound

@@ -21,12 +21,13 @@ from typing import Any, ClassVar, Self
 
 import psycopg
 import yaml
+from tests.faults.actions import NOTHING, PAIR, make_pair, pair_is_ready
 from tests.faults.kube import KubeSeam
 from tests.faults.sampler import Sampler
 from tests.faults.seam import Seam, Trace
 from tests.faults.snapshot import NUDGE, Administrator, Snapshot
 from tests.faults.view import View
-from tests.faults.workloads import NOTHING, PAIR, Workload, make_pair, pair_is_ready
+from tests.faults.workloads import Workload
 from tests.faults.zygote import Child, Order, Zygote
 from tests.fix_operator import DATABASES, SERVERS
 

@@ -16,6 +16,7 @@ from datetime import timedelta
 from typing import Final
 
 from tests.faults import standing
+from tests.faults.actions import DATABASE
 from tests.faults.experiment import Result, judged
 from tests.faults.external import wire_of
 from tests.faults.lane import Lane, Stuck, keeps_setting
@@ -36,7 +37,7 @@ from tests.faults.standing import (
     REPLACES_NOBODY,
 )
 from tests.faults.wire import LETTER, Turn
-from tests.faults.workloads import DATABASE, WORKLOADS, Workload
+from tests.faults.workloads import WORKLOADS, Workload
 from tests.proxy.rules import FOR_EVER, Answer, Do, Hang, Hold, Lose, What
 
 from hybridpg.controller import LEASES, Client, MergePatch, NotFound, ObjectKey

@@ -11,10 +11,11 @@ from typing import Any, ClassVar
 
 import psycopg
 from tests.faults import snapshot
+from tests.faults.actions import DATABASE, LOCAL, PAIR, SERVER
 from tests.faults.lane import SENTINEL, Lane
 from tests.faults.programs import ProgramSeam
 from tests.faults.seam import Seam
-from tests.faults.workloads import DATABASE, LOCAL, PAIR, SERVER, Workload
+from tests.faults.workloads import Workload
 from tests.fix_local import local_folder
 from tests.fix_postgres import programs
 

@@ -12,11 +12,12 @@ from typing import Any
 
 import psycopg
 from tests.faults import snapshot
+from tests.faults.actions import DATABASE, PAIR
 from tests.faults.lane import Lane
 from tests.faults.recording import Recording, statements
 from tests.faults.sampler import locked_out
 from tests.faults.seam import Seen
-from tests.faults.workloads import DATABASE, PAIR, Workload
+from tests.faults.workloads import Workload
 from tests.fix_operator import DATABASES, SERVERS, decoded
 
 from hybridpg.controller import SECRETS

@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.faults import fields, interference, snapshot, stale, standing
+from tests.faults.actions import DATABASE, LOCAL, UNTOUCHED
 from tests.faults.kube import is_poll
 from tests.faults.lane import Lane
 from tests.faults.pasts import shows_deletion
 from tests.faults.programs import FAILED
 from tests.faults.programs import LETTER as PROGRAMS
 from tests.faults.seam import Call, Fault, Point, Seen
-from tests.faults.workloads import DATABASE, LOCAL, UNTOUCHED, WORKLOADS, Workload
+from tests.faults.workloads import WORKLOADS, Workload
 
 POLLS = 2
 """Of what the clock does as often as there is time for, so many are points."""

@@ -13,13 +13,14 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from http import HTTPStatus
 
 from tests.faults import oracles
+from tests.faults.actions import DATABASE, SERVER, pair_is_ready
 from tests.faults.expectation import reason
 from tests.faults.experiment import Result, at_rest, steady, story
 from tests.faults.fields import TO_GOOD, TO_UNFIT, TO_WRONG, Leaf, leaf_of
 from tests.faults.lane import CAP_SECONDS, Lane, Stuck, keeps_setting
 from tests.faults.recording import Recording
 from tests.faults.seam import Fault, Point
-from tests.faults.workloads import DATABASE, SERVER, WORKLOADS, Workload, pair_is_ready
+from tests.faults.workloads import WORKLOADS, Workload
 from tests.fix_operator import SERVERS
 
 from hybridpg.controller import ApiError, JsonObject, JsonPatch

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from tests.faults import standing
+from tests.faults.actions import LOCAL
 from tests.faults.programs import LETTER as PROGRAMS
 from tests.faults.seam import CRASH, LEADERS, SPEC, STALE, USER, Point
-from tests.faults.workloads import LOCAL, WORKLOADS
+from tests.faults.workloads import WORKLOADS
 
 SAMPLED = {STALE: 60, USER: 50, SPEC: 30}
 """Groups of which so many points run: a point takes several seconds, and there are hundreds."""

@@ -275,7 +275,7 @@ async def test_a_renamed_secret_keeps_its_password_and_leaves_nothing_behind():
         assert status["binding"] == {"name": "new-login"}
 
 
-async def test_a_former_secret_that_may_not_be_deleted_stays_and_is_named():
+async def test_a_former_secret_that_may_not_be_deleted_is_named_and_goes_once_it_may():
     """The right to delete Secrets is not needed for anything else."""
     async with both_ready() as world:
         path = "/api/v1/namespaces/team/secrets/app-login"
@@ -292,6 +292,14 @@ async def test_a_former_secret_that_may_not_be_deleted_stays_and_is_named():
         assert [e[0] for e in told] == ["Warning"]
         assert "app-login" in told[0][2]
         assert await world.exists(SECRETS, "app-login")
+        await world.patch(DATABASES, "app", {"metadata": {"annotations": {"touched": "1"}}})
+        await world.ready(DATABASES, "app")
+        world.cluster.faults.clear()
+        await world.patch(DATABASES, "app", {"metadata": {"annotations": {"touched": "2"}}})
+        await world.gone(SECRETS, "app-login")
+        assert "secretNames" not in (await world.get(DATABASES, "app"))["status"]
+        told = [e for e in await world.events("app") if e[1] == "FormerSecretKept"]
+        assert len(told) == 1, "said once, tried at each look"
 
 
 async def test_the_length_and_alphabet_of_the_configuration_are_used():
