@@ -117,6 +117,8 @@ async def _grant(lane: Lane, strike: Strike) -> None:
     """Touch all objects once the right was missing."""
     await strike.struck.wait()
     await asyncio.sleep(NUDGE_SECONDS)
+    if "EXTENSION" in strike.point.call.target:
+        lane.kill()  # that an extension was refused is known for some minutes, by this process
     await lane.nudge()
 
 
