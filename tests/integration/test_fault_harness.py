@@ -1,8 +1,7 @@
-"""A handful of the points of ``tests/faults``, so that the harness cannot rot between its runs."""
+"""That ``tests/faults`` finds what is wrong; that nothing is, its gate shows in CI."""
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -29,26 +28,6 @@ def faults(testenv: TestEnv, *arguments: str) -> subprocess.CompletedProcess[str
         timeout=SECONDS,
         check=False,
     )
-
-
-POINTS = (
-    r"^database-rotate \| K PATCH .*secrets/app-login #[12] \| crash/",
-    r"^database-rotate \| K GET .*secrets/app-login #1 \| stale/get-1$",
-    r"^database-rotate \| K PATCH .*secrets/app-login #1 \| user/role-password$",
-    r"^untouched \| .*servers/size.cpu #1 \| spec/(good|wrong)$",
-)
-
-
-def test_a_handful_of_points_of_most_groups_leave_no_trace(testenv: TestEnv, tmp_path: Path):
-    """H9, D15, D16: killed around each change of the Secret; and one of each of the others."""
-    report = tmp_path / "faults.json"
-    options = ("--workload", "^(database-rotate|untouched)$", "--only", "|".join(POINTS))
-    done = faults(testenv, *options, "--report", str(report))
-    assert done.returncode == 0, done.stdout + done.stderr
-    found = json.loads(report.read_text())
-    assert found["violations"] == 0
-    counted = {group: row["points"] for group, row in found["classes"].items()}
-    assert counted == {"crash": 4, "stale": 1, "user": 1, "spec": 2}
 
 
 def test_a_controller_that_promotes_a_password_unproven_is_found_out(testenv: TestEnv):
