@@ -44,6 +44,7 @@ from hybridpg.backends.sql.observer import TTL_SECONDS
 from hybridpg.crds import ServerSpec
 
 CLUSTER = "test-cluster"
+PREFIX = "hybridpg-site"
 STEP_LIMIT = 300
 
 
@@ -98,6 +99,14 @@ class LocalSite:
             for pid in pids if time.monotonic() > patience else ():
                 send(pid, signal.SIGKILL, self.path)
             time.sleep(0.01)
+
+
+def is_main(pid: int) -> bool:
+    """Return whether a process is that of a server: its children rewrite their command line."""
+    try:
+        return b"postgres\0-D\0" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def server_case(name: str = "", **spec: Any) -> ServerCase:
@@ -201,14 +210,26 @@ def _has_room(folder: str) -> bool:
     return os.access(folder, os.W_OK) and shutil.disk_usage(folder).free > 4 * 2**30
 
 
+def _range_of_ports(parent: Path) -> int:
+    """Return the first of a hundred ports that no site has; one whose process is gone is ended."""
+    taken = set()
+    for path in parent.glob(f"{PREFIX}-*"):
+        _, _, first, pid, _ = path.name.split("-", 4)
+        if Path(f"/proc/{pid}").exists():
+            taken.add(int(first))
+        else:  # whoever is killed leaves its servers behind
+            LocalSite(path, "").end()
+    # below the ephemeral ports
+    return random.choice([first for first in range(20000, 32000, 100) if first not in taken])
+
+
 @contextlib.contextmanager
 def local_folder() -> Iterator[LocalSite]:
     """Make a site, and end everything in it afterwards."""
-    memory = "/dev/shm" if _has_room("/dev/shm") else None
-    path = Path(tempfile.mkdtemp(prefix="hybridpg-local-", dir=memory))
+    memory = "/dev/shm" if _has_room("/dev/shm") else tempfile.gettempdir()
+    first = _range_of_ports(Path(memory))
+    path = Path(tempfile.mkdtemp(prefix=f"{PREFIX}-{first}-{os.getpid()}-", dir=memory))
     path.chmod(0o755)
-    # below the ephemeral ports; another run beside this one takes other ports
-    first = random.randrange(20000, 32000, 100)
     site = LocalSite(path, f"{first}-{first + 99}")
     try:
         yield site

@@ -50,7 +50,8 @@ OURS = re.compile(r"hybridpg( [0-9a-f]+ [0-9a-f]+)?\|")
 """How a line of the server's log begins that tells of the controller."""
 ADMINS = (SUPERUSER, CLOUD_ADMIN)
 START_SECONDS = 30
-PORTS = range(21_000, 30_000)
+PORTS = range(10_000, 20_000)
+"""Below those of the backend ``local`` in tests, which are below those of clients."""
 _SETTINGS = """
 listen_addresses = '127.0.0.1'
 port = {port}

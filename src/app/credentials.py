@@ -111,6 +111,18 @@ def known_secret_names(draft: StatusDraft) -> list[str]:
     return [str(name) for name in draft.get("secretNames") or ([published] if published else [])]
 
 
+def secret_sources(draft: StatusDraft, name: str) -> list[str]:
+    """Return the names that the password may be taken over from, newest first.
+
+    What was published last, and what was to follow it: a Secret of an earlier name that could not
+    be deleted may hold a password that was rotated away since.
+    """
+    known = known_secret_names(draft)
+    published = (draft.get("binding") or {}).get("name")
+    first = known.index(published) if published in known else 0
+    return [each for each in reversed(known[first:]) if each != name]
+
+
 def former_secret_names(draft: StatusDraft, name: str) -> list[str]:
     """Return the names that the Secret had before ``name``, newest first."""
     return [known for known in reversed(known_secret_names(draft)) if known != name]

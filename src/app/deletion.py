@@ -6,7 +6,7 @@ from typing import Final
 
 from ..backends import Outcome, Owner, Pending
 from ..controller import Result
-from .credentials import former_secret_names
+from .credentials import secret_sources
 from .errors import SecretConflict
 from .kinds import ADOPT
 from .reasons import Condition, Reason
@@ -62,7 +62,7 @@ async def keep_secret(runtime: Runtime, draft: StatusDraft, external_name: str) 
     subject = draft.subject
     wanted = subject.secret_name
     # a rename that was not carried out yet left the password where it was published last
-    names = [wanted, *former_secret_names(draft, wanted)]
+    names = [wanted, *secret_sources(draft, wanted)]
     kept = [n for n in names if await runtime.secrets.release(subject, n, external_name)]
     secrets = " and ".join(kept)
     what = f"{external_name} and secret {secrets} stay" if kept else f"{external_name} stays"

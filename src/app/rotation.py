@@ -22,6 +22,7 @@ from .credentials import (
     known_secret_names,
     new_rotation_id,
     rotated,
+    secret_sources,
 )
 from .errors import SecretConflict
 from .kinds import ACTION_LABEL, RESET_PASSWORD, SECRET_ROTATION, SECRET_STATE
@@ -205,7 +206,7 @@ class Rotation:
         self._runtime.published.record(subject.resource.kind, subject.key, seen)
 
     async def renaming(self, draft: StatusDraft, name: str) -> list[str]:
-        """Return the former names of the Secret; a new name is recorded before there is such one.
+        """Return where the password may come from; a new name is recorded before it is a Secret.
 
         So neither a crash nor a third name loses the password, or leaves a Secret behind.
         """
@@ -213,7 +214,7 @@ class Rotation:
         if known and name not in known:
             draft.set("secretNames", [*known, name])
             await draft.write(self._runtime.client)
-        return former_secret_names(draft, name)
+        return secret_sources(draft, name)
 
     async def renamed(self, draft: StatusDraft, name: str) -> None:
         """Delete the Secrets of former names, whose content is in the present one, and say so.
@@ -242,7 +243,7 @@ class Rotation:
 
     def _warn_once(self, draft: StatusDraft, reason: str, message: str) -> None:
         """Warn once a process: what is warned of stays, and at every look it would be noise."""
-        mark = (draft.subject.uid, draft.subject.action)
+        mark = (draft.subject.uid, message)
         warned = self._warned.setdefault(draft.subject.key, {})
         if warned.get(reason) != mark:
             warned[reason] = mark

@@ -117,7 +117,8 @@ async def converge_server(harness: Harness, case: ServerCase) -> ServerState:
         except Unknown:
             await harness.settle(0.1)
             continue
-        changes = backend.plan_server(case.ref, case.spec, observed)
+        plan = backend.plan_server(case.ref, case.spec, observed)
+        changes = tuple(change for change in plan if not isinstance(change, Refused))
         if isinstance(observed, Present) and observed.state.ready and not changes:
             return observed.state
         outcome: Outcome | None = None

@@ -9,7 +9,9 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 
 from tests.faults import oracles, stale
+from tests.faults.actions import LOCAL, NOTHING
 from tests.faults.lane import CAP_SECONDS, HANG_SECONDS, Lane, Stuck, keeps_setting
+from tests.faults.programs import LETTER as PROGRAMS
 from tests.faults.recording import Recording, is_counted, take
 from tests.faults.seam import STALE, Point, Seen, Strike
 from tests.faults.workloads import WORKLOADS, Workload
@@ -48,9 +50,15 @@ async def record(lane: Lane, name: str) -> tuple[Recording, Result]:
     violations = [v async for v in judged(lane, workload, recording)]
     if recording.verifiers != workload.passwords:
         violations.append(f"O4 the role has {recording.verifiers} passwords undisturbed")
+    if workload.backend == LOCAL and workload.setting == NOTHING and PROGRAMS not in _seams(lane):
+        violations.append("the programs were not run through their seam")
     lane.setting = "" if violations else keeps_setting(workload)
     seconds = time.monotonic() - began
     return recording, Result(f"{name} | undisturbed", seconds, violations, story(lane))
+
+
+def _seams(lane: Lane) -> set[str]:
+    return {seen.call.seam for seen in lane.trace.seen}
 
 
 async def experiment(lane: Lane, point: Point, recording: Recording) -> Result:

@@ -77,6 +77,7 @@ class Turn:
 
     async def stall(self) -> None:
         """Say nothing, until all goes well again and the connection breaks."""
+        self._link.stalled = True
         await self._link.seam.healed.wait()
         raise Gone
 
@@ -110,6 +111,7 @@ class Link:
     def __init__(self, seam: Overseer, near: Streams, far: Streams, child: int) -> None:
         self.seam = seam
         self.child = child
+        self.stalled = False
         self.place = PLACEHOLDER
         """What the database is called."""
         self._near_reader, self._near = near
@@ -139,8 +141,8 @@ class Link:
 
     @property
     def waits(self) -> int:
-        """How many calls were sent whose answers are not complete."""
-        return len(self._waiting)
+        """How many calls have no complete answer yet."""
+        return len(self._waiting) + self.stalled
 
     def send(self, seen: Seen, sent: bytes) -> None:
         """Send a call to the server."""

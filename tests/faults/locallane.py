@@ -16,11 +16,11 @@ from tests.faults.lane import SENTINEL, Lane
 from tests.faults.programs import ProgramSeam
 from tests.faults.seam import Seam
 from tests.faults.workloads import Workload
-from tests.fix_local import local_folder
+from tests.fix_local import is_main, local_folder
 from tests.fix_postgres import programs
 
 from hybridpg.backends.local.layout import Home, Layout
-from hybridpg.backends.local.process import postmaster
+from hybridpg.backends.local.process import postmaster, working_below
 from hybridpg.backends.local.record import load
 from hybridpg.backends.local_options import OPERATOR_ROLE
 
@@ -123,11 +123,12 @@ class LocalLane(Lane):
             self.run(SENTINEL, DATABASE)
 
     def world(self) -> snapshot.Snapshot:
-        """Return what is on the server, what lies in the folders, and whether it runs once."""
-        runs = postmaster(self.home.data) is not None
-        inside = snapshot.of_postgres(self, self.names) if runs else NO_SERVER
+        """Return what is on the server, what lies in the folders, and how many servers run."""
+        here = postmaster(self.home.data) is not None
+        inside = snapshot.of_postgres(self, self.names) if here else NO_SERVER
+        mains = [pid for pid in working_below(self.site.path) if is_main(pid)]
         folders = {name: self._content(self._layout.path / name) for name in FOLDERS}
-        return {**inside, "runs": runs, "folders": folders}
+        return {**inside, "runs": len(mains), "folders": folders}
 
     def _content(self, folder: Path) -> list[str]:
         """Return the paths below, down to what a server's folder holds."""

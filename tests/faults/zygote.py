@@ -179,7 +179,9 @@ def die_with_parent(parent: int) -> None:
 def _serve(orders: socket.socket, parent: int) -> None:
     die_with_parent(parent)
     options = installed_options()  # imports the backends
-    installations.SYSTEM_ROOTS = ()  # a seam stands in the way of its own programs alone
+    # a seam stands in the way of its own programs alone: no others may be found
+    installations.SYSTEM_ROOTS = ()
+    os.environ |= {"XDG_CACHE_HOME": os.devnull, "PATH": "/bin"}
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     # nothing asks how a child ended: the kernel shall bury it
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)

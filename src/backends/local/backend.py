@@ -55,7 +55,7 @@ from .record import Record, load
 from .removal import bury, check_owner, remove, retain, snapshots_of
 from .site import Site, open_site
 from .state import LocalState, look
-from .wanted import HONOURED, Refusals, Wishes
+from .wanted import HONOURED, Wishes
 from .work import Tools, converge
 
 LOOK_AGAIN = 0.2  # seconds; making a server takes about one
@@ -76,8 +76,7 @@ class Local(SqlDatabases):
         self._options = context.options
         self._account = resolve(context.options.user)
         self._installations = Installations(context.options.binaries, self._account)
-        self._refusals = Refusals()
-        self._wishes = Wishes(context.options, self._installations, self._refusals)
+        self._wishes = Wishes(context.options, self._installations)
         self._jobs = Jobs()
         self._makers = asyncio.Semaphore(os.cpu_count() or 1)
         self._asked: dict[str, tuple[Change, ...]] = {}
@@ -101,8 +100,6 @@ class Local(SqlDatabases):
         state = await self._look(site, server)
         if state is None:
             return Absent()
-        for name, (value, version, reason) in state.refused.items():
-            self._refusals.learn(version, (name, value), reason)
         trouble = self._jobs.trouble(server.external_name)
         if trouble is not None and not state.ready:
             state = replace(state, message=f"{state.message}: {trouble.error}")
@@ -242,7 +239,7 @@ class Local(SqlDatabases):
         def session(record: Record) -> AbstractAsyncContextManager[Session]:
             return _session(site, record, self._fence)
 
-        return Tools(site.claims, cluster, session, self._refusals, self._makers)
+        return Tools(site.claims, cluster, session, self._makers)
 
 
 @asynccontextmanager

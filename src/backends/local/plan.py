@@ -16,7 +16,9 @@ from ..values import (
 )
 from .installations import Installation, Installations
 from .state import LocalState
-from .wanted import Wishes
+from .wanted import NOTHING, Refusals, Wishes
+
+PARAMETERS = "serverParameters"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,8 @@ class Configure(Change):
     """Bring settings into effect, by a reload or a restart as they need."""
 
     settings: Mapping[str, str] = field(default_factory=dict)
+    retried: frozenset[tuple[str, str]] = frozenset()
+    """Names and values that were refused, and may be tried: nothing is asked for as it was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +89,10 @@ def plan(
     changes += _repairs(state)
     installation_now = installations.offered().get(state.major)
     if installation_now is not None:
-        changes += _settings(desired, state, wishes.of(desired, installation_now).settings)
-        changes += _refused(desired, wishes, installation_now)
+        refused, retried = _sifted(state, wishes.asked(desired, installation_now), installation_now)
+        wanted = wishes.of(desired, installation_now, refused).settings
+        changes += _settings(desired, state, wanted, retried)
+        changes += _refused(desired, wishes, installation_now, refused)
     changes += _version(desired, state, wishes)
     return changes + _storage(desired, state)
 
@@ -139,26 +145,54 @@ def _repairs(state: LocalState) -> tuple[Change, ...]:
     return changes
 
 
-def _refused(desired: ServerSpec, wishes: Wishes, installation: Installation) -> tuple[Change, ...]:
-    """Return what this very major does not take, so that nothing is silently left out."""
-    rest = wishes.rest(desired, installation)
+def _sifted(
+    state: LocalState, asked: frozenset[tuple[str, str]], installation: Installation
+) -> tuple[Refusals, frozenset[tuple[str, str]]]:
+    """Return what the server refused and is asked for as it was, and what may be tried again.
+
+    Several that kept it from starting have one reason: where one is another now, so may all be.
+    """
+    reasons = {(name, value): reason for name, value, _, reason in state.refused}
+    same = {
+        (name, value)
+        for name, value, version, _ in state.refused
+        if (name, value) in asked and version == installation.version
+    }
+    changed = {reason for pair, reason in reasons.items() if pair not in same}
+    refused = {pair: reasons[pair] for pair in same if reasons[pair] not in changed}
+    return refused, frozenset(reasons.keys() - refused.keys())
+
+
+def _refused(
+    desired: ServerSpec,
+    wishes: Wishes,
+    installation: Installation,
+    refused: Refusals = NOTHING,
+) -> tuple[Change, ...]:
+    """Return what this very major or server does not take, so that nothing is left out unsaid."""
+    rest = wishes.rest(desired, installation, refused)
     return tuple(
         Refused(each.field, f"{each.message} (postgresql {installation.major})") for each in rest
     )
 
 
 def _settings(
-    desired: ServerSpec, state: LocalState, settings: Mapping[str, str]
+    desired: ServerSpec,
+    state: LocalState,
+    settings: Mapping[str, str],
+    retried: frozenset[tuple[str, str]],
 ) -> tuple[Change, ...]:
     changed = sorted(
         name
         for name in {*settings, *state.settings}
         if settings.get(name) != state.settings.get(name)
     )
-    if not changed:
+    if not changed and not retried:
         return ()
-    path = "serverParameters" if set(changed) & {*desired.server_parameters} else "size"
-    return (Configure(path, f"change {', '.join(changed)}", settings=settings),)
+    path = "size" if changed and not {*changed} & {*desired.server_parameters} else PARAMETERS
+    names = changed or sorted({name for name, _ in retried})
+    what = f"change {', '.join(names)}" if changed else f"forget that {', '.join(names)} failed"
+    return (Configure(path, what, settings=settings, retried=retried),)
 
 
 def _version(desired: ServerSpec, state: LocalState, wishes: Wishes) -> tuple[Change, ...]:

@@ -41,8 +41,8 @@ class Record:
     """The published admin, once its role is made."""
     started: bool = False
     """Whether it ever ran: until then its port may change."""
-    refused: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    """Settings that the program did not take: value, version and its reason, by name. Kept here,
+    refused: Sequence[Sequence[str]] = ()
+    """Settings that the program did not take: name, value, its version and its reason. Kept here,
     as to find it out may have stopped the server, which no restart of the controller may repeat."""
     format: int = FORMAT
 
@@ -67,5 +67,8 @@ def load(home: Home) -> Record | None:
 
 def save(home: Home, record: Record) -> None:
     """Write the record so that a crash leaves the old one or the new one."""
-    content = json.dumps(dataclasses.asdict(record), indent=1, sort_keys=True)
+    fields = dataclasses.asdict(record)
+    if not record.refused:
+        del fields["refused"]  # a former controller knows no such field
+    content = json.dumps(fields, indent=1, sort_keys=True)
     write_atomic(home.record, content + "\n")

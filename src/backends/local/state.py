@@ -34,7 +34,7 @@ class LocalState(ServerState):
     """Whether the published admin's role was made."""
     certified: bool = False
     """Whether its certificate is ours and good for a while."""
-    refused: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    refused: Sequence[Sequence[str]] = ()
     """Settings that it did not take; :attr:`.record.Record.refused`."""
 
 

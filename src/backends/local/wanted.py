@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from ...crds import ServerSpec
 from ..local_options import LocalOptions, SizeClass
@@ -29,30 +30,10 @@ HONOURED = frozenset(
 PRELOADED = frozenset({"auto_explain", "pg_cron", "pg_stat_statements", "pgaudit", "timescaledb"})
 """Extensions that work only where their library is loaded at the start of the server."""
 
+Refusals = Mapping[tuple[str, str], str]
+"""Why a server did not take a setting, by its name and value."""
+NOTHING: Refusals = MappingProxyType({})
 _VERSION = re.compile(r"(\d+)(?:\.(\d+))?")
-
-
-class Refusals:
-    """What programs were seen to refuse: a value they do not take, a start that failed.
-
-    Facts about a program, not about a server: learned once, used for every spec. A new process
-    reads them in the records of servers.
-    """
-
-    def __init__(self) -> None:
-        self._reasons: dict[tuple[str, str, str], str] = {}
-
-    def learn(self, version: str, setting: tuple[str, str], reason: str) -> None:
-        """Remember that this version does not take ``setting`` (name and value)."""
-        self._reasons[version, *setting] = reason
-
-    def forget(self, name: str) -> None:
-        """Let every value of a setting be tried again."""
-        self._reasons = {key: why for key, why in self._reasons.items() if key[1] != name}
-
-    def reason(self, version: str, setting: tuple[str, str]) -> str:
-        """Return why this version does not take the setting, or an empty string."""
-        return self._reasons.get((version, *setting), "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +47,9 @@ class Wanted:
 class Wishes:
     """Reads specs; pure but for the scan of installed programs that its first use may cause."""
 
-    def __init__(
-        self, options: LocalOptions, installations: Installations, refusals: Refusals
-    ) -> None:
+    def __init__(self, options: LocalOptions, installations: Installations) -> None:
         self._options = options
         self._installations = installations
-        self._refusals = refusals
 
     def version(self, asked: str) -> tuple[Installation, tuple[Problem, ...]]:
         """Return the installation for a new server and what of ``spec.version`` it is not.
@@ -98,38 +76,60 @@ class Wishes:
     def judge(self, spec: ServerSpec) -> tuple[Problem, ...]:
         """Return what of a spec cannot be honoured, whatever major the server has by now.
 
-        A server whose spec names no version may run any; what only its own major refuses is for
-        the plan to say (:meth:`rest`).
+        A server whose spec names no version may run any; what only its own major refuses, or the
+        server itself did, is for the plan to say (:meth:`rest`).
         """
-        installation, problems = self.version(spec.version)
-        majors = [installation]
         if spec.version in ("", "latest"):
+            installation = self._installations.newest()
+            problems: tuple[Problem, ...] = ()
             majors = list(self._installations.offered().values())
+        else:
+            installation, problems = self.version(spec.version)
+            majors = [installation]
         refused = [{each.field for each in self.of(spec, major).problems} for major in majors]
         common = set.intersection(*refused)
         own = self.of(spec, installation).problems
         return problems + tuple(each for each in own if each.field in common)
 
-    def rest(self, spec: ServerSpec, installation: Installation) -> tuple[Problem, ...]:
-        """Return what this installation refuses beyond what :meth:`judge` says."""
+    def rest(
+        self, spec: ServerSpec, installation: Installation, refused: Refusals
+    ) -> tuple[Problem, ...]:
+        """Return what this installation and server refuse beyond what :meth:`judge` says."""
         said = {each.field for each in self.judge(spec)}
-        return tuple(e for e in self.of(spec, installation).problems if e.field not in said)
+        problems = self.of(spec, installation, refused).problems
+        return tuple(each for each in problems if each.field not in said)
 
-    def of(self, spec: ServerSpec, installation: Installation) -> Wanted:
-        """Return the settings that a spec asks for, without those that cannot be honoured."""
-        size, size_problems = self._size(spec)
-        preload, extension_problems = _preload(spec, installation)
-        settings = {**size, **preload}
-        problems: list[Problem] = [*size_problems, *extension_problems]
+    def of(
+        self, spec: ServerSpec, installation: Installation, refused: Refusals = NOTHING
+    ) -> Wanted:
+        """Return the settings that a spec asks for, without those that cannot be honoured.
+
+        ``refused`` are those that the server itself did not take.
+        """
+        settings, problems = self._derived(spec, installation)
+        for pair in sorted(refused.keys() & settings.items()):
+            del settings[pair[0]]
+            problems.append(Problem("size", f"{pair[0]} = {pair[1]}: {refused[pair]}"))
         for name, value in sorted(spec.server_parameters.items()):
-            reason = refusal(name, value, installation.parameters) or self._refusals.reason(
-                installation.version, (name, value)
-            )
+            reason = refusal(name, value, installation.parameters) or refused.get((name, value))
             if reason:
                 problems.append(Problem(f"serverParameters.{name}", f"{name}: {reason}"))
             else:
                 settings[name] = value
         return Wanted(settings, tuple(problems))
+
+    def asked(self, spec: ServerSpec, installation: Installation) -> frozenset[tuple[str, str]]:
+        """Return every name and value that a spec may come to, whatever is refused of it."""
+        settings, _ = self._derived(spec, installation)
+        return frozenset((*settings.items(), *spec.server_parameters.items()))
+
+    def _derived(
+        self, spec: ServerSpec, installation: Installation
+    ) -> tuple[dict[str, str], list[Problem]]:
+        """Return the settings that size and extensions come to."""
+        size, size_problems = self._size(spec)
+        preload, extension_problems = _preload(spec, installation)
+        return {**size, **preload}, [*size_problems, *extension_problems]
 
     def _default(self) -> Installation:
         major = self._options.default_version

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from typing import TypeVar
@@ -29,7 +29,6 @@ from .plan import Certify, Configure, Create, Grow, Restart, TakeOver
 from .process import postmaster
 from .record import Record, load, save
 from .stopping import stop
-from .wanted import Refusals
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +47,6 @@ class Tools:
     claims: Claims
     cluster: Callable[[Home, int], Cluster]
     session: OpenSession
-    refusals: Refusals
     makers: asyncio.Semaphore
 
 
@@ -83,6 +81,7 @@ class _Job:
                 await self._cluster.initialize()
         else:
             await self._cluster.tidy()
+        await self._forget(changes)
         settings = await self._accepted(self._asked(changes))
         if postmaster(self._home.data) is None:
             settings = await self._start(settings)
@@ -93,10 +92,7 @@ class _Job:
             if due:
                 restart = _find(changes, Restart) is not None
                 settings = await self._update(settings, restart=restart)
-        refused = {k: v for k, v in self._record.refused.items() if k not in settings}
-        for name in self._record.refused.keys() - refused.keys():
-            self._tools.refusals.forget(name)  # whoever comes back to that value wants it tried
-        await self._save(settings=dict(settings), refused=refused)
+        await self._save(settings=dict(settings))
         if self._record.admin != admin.username:
             async with self._tools.session(self._record) as session:
                 await ensure_admin(session, admin)
@@ -110,8 +106,14 @@ class _Job:
         create = _find(changes, Create)
         return self._record.settings if self._record.started or create is None else create.settings
 
+    async def _forget(self, changes: tuple[Change, ...]) -> None:
+        """Let settings be tried that were refused as they were before."""
+        configure = _find(changes, Configure)
+        retried = frozenset() if configure is None else configure.retried
+        await self._save(refused=_without(self._record.refused, retried))
+
     async def _accepted(self, settings: Mapping[str, str]) -> Mapping[str, str]:
-        """Return the settings without those that the program refuses, and learn them."""
+        """Return the settings without those that the program refuses, and record them."""
         while reasons := await self._cluster.refused(self._record, settings):
             settings = await self._refuse(settings, reasons)
         return settings
@@ -120,11 +122,11 @@ class _Job:
         self, settings: Mapping[str, str], reasons: Mapping[str, str]
     ) -> Mapping[str, str]:
         version = self._cluster.installation.version
-        refused = {name: [settings[name], version, reason] for name, reason in reasons.items()}
+        pairs = frozenset((name, settings[name]) for name in reasons)
+        refused = [[name, settings[name], version, reason] for name, reason in reasons.items()]
         for name, reason in reasons.items():
             logger.warning("%s refuses parameter %s: %s", self._record.name, name, reason)
-            self._tools.refusals.learn(version, (name, settings[name]), reason)
-        await self._save(refused={**self._record.refused, **refused})
+        await self._save(refused=[*_without(self._record.refused, pairs), *refused])
         return {name: value for name, value in settings.items() if name not in reasons}
 
     async def _start(self, settings: Mapping[str, str]) -> Mapping[str, str]:
@@ -190,6 +192,12 @@ class _Job:
         if record != self._record:
             await asyncio.to_thread(save, self._home, record)
             self._record = record
+
+
+def _without(
+    refused: Sequence[Sequence[str]], pairs: frozenset[tuple[str, str]]
+) -> list[Sequence[str]]:
+    return [entry for entry in refused if (entry[0], entry[1]) not in pairs]
 
 
 def _own(home: Home, server: ServerRef, changes: tuple[Change, ...]) -> Record:

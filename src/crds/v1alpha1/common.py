@@ -106,6 +106,7 @@ class CommonStatus(ApiModel):
     secret_names: Annotated[
         tuple[Annotated[str, Field(description="Name of a Secret.")], ...], AsTuple
     ] = ()
-    """While spec.credentialsSecret is being renamed: every name that the Secret may be found by."""
+    """While spec.credentialsSecret is being renamed, or a former Secret could not be deleted: every
+    name by which there may be one."""
     password_reset: str = ""
     """Identifier of the password reset under way, so that a crash does not make it two."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import os
 import signal
@@ -18,6 +17,7 @@ from tests.fix_local import (
     LocalHarness,
     LocalSite,
     NoKube,
+    is_main,
     server_case,
     with_spec,
 )
@@ -108,13 +108,8 @@ async def _whole(local: LocalHarness, case: ServerCase) -> None:
 
 
 def _mains(local: LocalHarness) -> list[int]:
-    """The main processes below the site: their children rewrite their command line."""
-    found = []
-    for pid in working_below(local.site.path):
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-            if b"postgres\0-D\0" in Path(f"/proc/{pid}/cmdline").read_bytes():
-                found.append(pid)
-    return found
+    """The main processes below the site."""
+    return [pid for pid in working_below(local.site.path) if is_main(pid)]
 
 
 async def test_servers_outlive_their_controller_and_are_found_again(local: LocalHarness) -> None:
@@ -161,6 +156,8 @@ async def test_what_a_finished_initdb_left_is_tidied_up(local: LocalHarness) -> 
     """The controller died between the naming of the data folder and the end of its work."""
     case = server_case()
     await local.converge(case)
+    while local.own._jobs.running(case.ref.external_name):  # one more may have been begun
+        await asyncio.sleep(0.01)
     await local.kill(case)
     (local.site.home(case) / "making").mkdir()
     await _whole(local, case)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+from functools import partial
 
 import pytest
 
@@ -292,8 +293,14 @@ async def test_a_former_secret_that_may_not_be_deleted_is_named_and_goes_once_it
         assert [e[0] for e in told] == ["Warning"]
         assert "app-login" in told[0][2]
         assert await world.exists(SECRETS, "app-login")
+        await world.reset(DATABASES, "app")
+        await until_label_is_gone(world, DATABASES, "app")
+        await world.delete(SECRETS, "new-login")
         await world.patch(DATABASES, "app", {"metadata": {"annotations": {"touched": "1"}}})
-        await world.ready(DATABASES, "app")
+        await world.until(partial(world.exists, SECRETS, "new-login"))
+        await asyncio.sleep(5)
+        now, kept = await world.secret("new-login"), await world.secret("app-login")
+        assert now["password"] != kept["password"], "what was rotated away does not come back"
         world.cluster.faults.clear()
         await world.patch(DATABASES, "app", {"metadata": {"annotations": {"touched": "2"}}})
         await world.gone(SECRETS, "app-login")

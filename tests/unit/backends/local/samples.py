@@ -12,7 +12,7 @@ from hybridpg.backends import Owner, ServerRef, Unavailable
 from hybridpg.backends.local.installations import Installation, Installations
 from hybridpg.backends.local.parameters import Parameter
 from hybridpg.backends.local.state import LocalState
-from hybridpg.backends.local.wanted import Refusals, Wishes
+from hybridpg.backends.local.wanted import Wishes
 from hybridpg.backends.local_options import LocalOptions
 from hybridpg.crds import ServerSpec
 
@@ -46,9 +46,9 @@ class Shelf(Installations):
         return self._offered[max(self._offered)]
 
 
-def wishes(shelf: Shelf, refusals: Refusals | None = None, **options: Any) -> Wishes:
+def wishes(shelf: Shelf, **options: Any) -> Wishes:
     """Return wishes over these installations."""
-    return Wishes(LocalOptions.model_validate(options), shelf, refusals or Refusals())
+    return Wishes(LocalOptions.model_validate(options), shelf)
 
 
 def spec(**fields: Any) -> ServerSpec:

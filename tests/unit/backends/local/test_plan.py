@@ -21,7 +21,6 @@ from hybridpg.backends.local.plan import (
     plan,
 )
 from hybridpg.backends.local.state import LocalState
-from hybridpg.backends.local.wanted import Refusals
 from hybridpg.backends.values import (
     Refused,
 )
@@ -171,19 +170,68 @@ def test_a_server_of_somebody_else_is_a_conflict_unless_it_is_adopted_by_name(
 
 
 def test_what_only_the_servers_own_major_refuses_is_said_by_the_plan() -> None:
-    refusals = Refusals()
-    refusals.learn("16.4", ("work_mem", "odd"), "not here")
-    sources = (wishes(SHELF, refusals), SHELF)
-    for asked, reported in (("", True), ("latest", True), ("16", False)):
+    refused = [["work_mem", "odd", "16.4", "not here"]]
+    sources = (wishes(SHELF), SHELF)
+    for asked in ("", "latest", "16"):
         desired = spec(version=asked, serverParameters={"work_mem": "odd"})
-        changes = plan(REF, desired, Present(state()), sources)
-        said = {problem.field for problem in sources[0].judge(desired)}
-        assert [change.message for change in changes] == (
-            ["work_mem: not here (postgresql 16)"] if reported else []
-        )
-        assert said == (set() if reported else {"serverParameters.work_mem"})
+        changes = plan(REF, desired, Present(state(refused=refused)), sources)
+        assert sources[0].judge(desired) == ()
+        assert [change.message for change in changes] == ["work_mem: not here (postgresql 16)"]
     [create] = plan(REF, spec(serverParameters={"work_mem": "odd"}), Absent(), sources)
-    assert isinstance(create, Create), "the newest major takes it"
+    assert isinstance(create, Create), "another server may take it"
+
+
+TWO = [
+    ["shared_buffers", "4000GB", "16.4", "does not start"],
+    ["work_mem", "200MB", "16.4", "does not start"],
+]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "changed"),
+    [
+        ({"shared_buffers": "4000GB", "work_mem": "200MB"}, None),
+        ({"shared_buffers": "1GB", "work_mem": "200MB"}, {"1GB", "200MB"}),
+        ({"work_mem": "200MB"}, {"200MB"}),
+        ({}, set()),
+    ],
+    ids=["as-it-was", "one-is-another", "one-is-not-asked-for", "none-is"],
+)
+def test_what_kept_the_server_from_starting_is_tried_again_once_any_of_it_is_another(
+    parameters: dict[str, str], changed: set[str] | None
+) -> None:
+    """One start failed with both: nobody knows which of them was to blame."""
+    sources = (wishes(SHELF), SHELF)
+    desired = spec(version="16", serverParameters=parameters)
+    changes = plan(REF, desired, Present(state(refused=TWO)), sources)
+    configures = [change for change in changes if isinstance(change, Configure)]
+    if changed is None:
+        assert configures == []
+        assert len(changes) == 2, "both are said to be refused"
+        return
+    [configure] = configures
+    assert {*configure.settings.values()} == changed
+    assert configure.retried == {("shared_buffers", "4000GB"), ("work_mem", "200MB")}
+    assert len(changes) == 1
+
+
+def test_a_refused_value_gives_way_to_that_of_the_size_for_good() -> None:
+    """What a pass plans the next one must not undo, or the server is restarted for ever."""
+    sources = (wishes(SHELF), SHELF)
+    desired = spec(
+        version="16", size={"memoryMB": 1024}, serverParameters={"shared_buffers": "4000GB"}
+    )
+    before = state(refused=TWO[:1])
+    [configure] = [
+        change
+        for change in plan(REF, desired, Present(before), sources)
+        if isinstance(change, Configure)
+    ]
+    assert configure.settings["shared_buffers"] == "256MB"
+    assert configure.retried == frozenset()
+    after = replace(before, settings=configure.settings)
+    changes = plan(REF, desired, Present(after), sources)
+    assert [type(change) for change in changes] == [Refused]
 
 
 @pytest.mark.parametrize("retained", [False, True])

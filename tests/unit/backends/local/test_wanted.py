@@ -9,7 +9,6 @@ import pytest
 from tests.unit.backends.local.samples import Shelf, spec, wishes
 
 from hybridpg.backends import Problem
-from hybridpg.backends.local.wanted import Refusals
 
 SHELF = Shelf("15.7", "16.4", "17.0")
 
@@ -132,15 +131,17 @@ def test_a_refused_parameter_is_a_problem_and_the_rest_is_used() -> None:
     )
 
 
-def test_what_a_program_refused_once_is_known_for_that_version_and_value_only() -> None:
-    refusals = Refusals()
-    refusals.learn("17.0", ("work_mem", "plenty"), "no such amount")
-    judge = wishes(SHELF, refusals)
+def test_what_a_server_refused_is_left_out_with_that_value_only() -> None:
+    refused = {("work_mem", "plenty"): "no such amount", ("shared_buffers", "256MB"): "no room"}
+    judge, newest = wishes(SHELF), SHELF.newest()
     bad, good = ({"serverParameters": {"work_mem": value}} for value in ("plenty", "8MB"))
-    [problem] = judge.of(spec(**bad), SHELF.newest()).problems
-    assert problem == Problem("serverParameters.work_mem", "work_mem: no such amount")
-    assert judge.of(spec(**good), SHELF.newest()).problems == ()
-    assert judge.of(spec(**bad), SHELF.offered()[16]).problems == ()
+    wanted = judge.of(spec(**bad), newest, refused)
+    assert wanted.problems == (Problem("serverParameters.work_mem", "work_mem: no such amount"),)
+    assert wanted.settings == {}
+    assert judge.of(spec(**good), newest, refused).problems == ()
+    wanted = judge.of(spec(size={"memoryMB": 1024}), newest, refused)
+    assert wanted.problems == (Problem("size", "shared_buffers = 256MB: no room"),)
+    assert wanted.settings == {"effective_cache_size": "768MB"}
 
 
 def test_a_listed_extension_is_preloaded_where_its_library_is_there(tmp_path: Path) -> None:
