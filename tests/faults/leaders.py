@@ -128,7 +128,8 @@ async def _run(pair: Pair, point: Point, workload: Workload) -> None:
         each.seam.begin()
     lane.begin()
     strike = _arm(pair, point)
-    pair.struck = None if point.fault in REPLACES_NOBODY else pair.leader
+    if point.fault not in REPLACES_NOBODY:
+        pair.strike(pair.leader)
     acting = asyncio.ensure_future(workload.act(lane))
 
     def past() -> bool:
@@ -152,7 +153,7 @@ async def _run(pair: Pair, point: Point, workload: Workload) -> None:
         raise Spurious("the leader lost its lease where only its clock was stepped")
     if point.fault not in REPLACES_NOBODY:
         await lane.until(lambda: not pair.leader.child.alive, "the end of the old leader")
-    pair.struck = None
+    pair.strike(None)
     await lane.until(lambda: pair.over(workload), workload.name)
 
 

@@ -128,6 +128,11 @@ class Pair:
         self.leader.kill()
         self.standby.kill()
 
+    def strike(self, replica: Replica | None) -> None:
+        """Say whose calls are held back, so that nobody waits for their answers."""
+        self.struck = replica
+        wire_of(self.lane).unheard = 0 if replica is None else replica.number
+
     @property
     def running(self) -> bool:
         """Whether one of them works at this moment."""
@@ -204,6 +209,7 @@ async def two_replicas(lane: Lane) -> AsyncIterator[Pair]:
         try:
             yield pair
         finally:
+            pair.strike(None)
             wire_of(lane).child_of = None
             pair.let_go.set()
             lane.kill()

@@ -15,7 +15,7 @@ from tests.faults.workloads import WORKLOADS
 
 SAMPLED = {STALE: 60, USER: 50, SPEC: 30}
 """Groups of which so many points run: a point takes several seconds, and there are hundreds."""
-LOCALS = 30
+LOCALS = 20
 """Points of servers that are made, besides those around their programs."""
 EACH = 2
 """At one in so many calls something else than a crash happens: there is a quarter of an hour."""

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Self
@@ -37,6 +38,7 @@ from tests.faults.seam import (
 from tests.faults.sqlnames import PLACEHOLDER
 
 LETTER = "S"
+NOBODY = -1
 SYSTEM = ("postgres", "template1")
 """Databases that every server has: the others' names differ from run to run."""
 RESET_BEFORE, RESET_COMMITTED, HANG = "reset-before", "reset-committed", "hang-before"
@@ -64,7 +66,9 @@ class WireSeam:
         self.healed = asyncio.Event()
         """Set when what hangs has to end."""
         self._aliases = {**{name: name for name in SYSTEM}, **(aliases or {})}
-        self._opening = 0
+        self.unheard = 0
+        """The process whose calls nobody waits for, as it stands still; 0: none."""
+        self._opening: Counter[int] = Counter()
         self._rules: dict[Call, Rule] = {}
         self._links: set[Link] = set()
         self._listeners: list[asyncio.Server] = []
@@ -145,7 +149,10 @@ class WireSeam:
     @property
     def waited_for(self) -> int:
         """How many calls have no answer yet."""
-        return self._opening + sum(link.waits for link in self._links)
+        opening = sum(self._opening.values()) - self._opening[self.unheard or NOBODY]
+        return opening + sum(
+            link.waits for link in self._links if not self.unheard or link.child != self.unheard
+        )
 
     def alias(self, name: str) -> str:
         """Return what a user or database is called in identities."""
@@ -181,12 +188,12 @@ class WireSeam:
             theirs, ours = (writer.get_extra_info(name)[1] for name in ("peername", "sockname"))
             child = self.child_of((theirs, ours))
         try:
-            self._opening += 1
+            self._opening[child] += 1
             try:
                 startup = await encrypted_startup(reader, writer, served)
                 far = await dial(target)
             finally:
-                self._opening -= 1
+                self._opening[child] -= 1
             link = Link(self, (reader, writer), far, child)
             self._links.add(link)
             await link.run(startup)
