@@ -42,7 +42,7 @@ class ExternalLane(Lane):
         )
         # a DROP DATABASE waits for whoever is in the middle of a login, such as a leader that
         # stands still: by default for a minute (seen with PostgreSQL 15)
-        self.sql.run("ALTER SYSTEM SET authentication_timeout = '8s'")
+        self.sql.run("ALTER SYSTEM SET authentication_timeout = '6s'")
         self.sql.run("SELECT pg_reload_conf()")
         await self._write_admin()
         return (self.wire,)
