@@ -77,7 +77,6 @@ class Turn:
 
     async def stall(self) -> None:
         """Say nothing, until all goes well again and the connection breaks."""
-        self._link.stalled = True
         await self._link.seam.healed.wait()
         raise Gone
 
@@ -111,7 +110,6 @@ class Link:
     def __init__(self, seam: Overseer, near: Streams, far: Streams, child: int) -> None:
         self.seam = seam
         self.child = child
-        self.stalled = False
         self.place = PLACEHOLDER
         """What the database is called."""
         self._near_reader, self._near = near
@@ -141,8 +139,8 @@ class Link:
 
     @property
     def waits(self) -> int:
-        """How many calls have no complete answer yet."""
-        return len(self._waiting) + self.stalled
+        """How many calls were sent whose answers are not complete."""
+        return len(self._waiting)
 
     def send(self, seen: Seen, sent: bytes) -> None:
         """Send a call to the server."""
