@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from typing import Final
 
+from aiohappyeyeballs import start_connection
 from yarl import URL
 
 from ..types import Headers
@@ -46,9 +48,9 @@ async def connect(
 
     try:
         async with asyncio.timeout(within):
-            _, stream = await asyncio.get_running_loop().create_connection(
-                protocol, host, url.port or 0, happy_eyeballs_delay=NEXT_ADDRESS_SECONDS
-            )
+            loop = asyncio.get_running_loop()
+            sock = await _connected(loop, host, url.port or 0)
+            _, stream = await loop.create_connection(protocol, sock=sock)
             try:
                 await stream.opened()
             except BaseException:
@@ -57,6 +59,16 @@ async def connect(
     except (OSError, UnicodeError) as error:  # the latter of a name that cannot be one
         raise NotConnected(str(error) or type(error).__name__) from error
     return stream
+
+
+async def _connected(loop: asyncio.AbstractEventLoop, host: str, port: int) -> socket.socket:
+    """Return a socket that is connected to the first address of a host that answers.
+
+    The event loop's own race of addresses (``happy_eyeballs_delay``, seen with Python 3.11) loses
+    the socket that has just won where it is cancelled in that moment; this one closes it.
+    """
+    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return await start_connection(found, happy_eyeballs_delay=NEXT_ADDRESS_SECONDS, loop=loop)
 
 
 def get_request(url: URL, headers: Headers) -> bytes:
