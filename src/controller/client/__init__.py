@@ -4,10 +4,11 @@ from .api import Client
 from .auth import Auth, StaticAuth, TokenFile
 from .config import Config, TlsConfig, load_in_cluster
 from .discovery import find_resource, is_served
+from .exchange import Timeouts
 from .kubeconfig import load_default, load_kubeconfig
 from .measured import MeasuredTransport
 from .patch import ApplyPatch, JsonPatch, MergePatch, Patch, merge_difference
-from .transport import AiohttpTransport, Timeouts
+from .transport import AiohttpTransport
 
 __all__ = [
     "AiohttpTransport",

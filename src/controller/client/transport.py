@@ -13,10 +13,8 @@ import asyncio
 import contextlib
 import functools
 import logging
-import ssl
 import weakref
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
 import aiohttp
@@ -27,6 +25,16 @@ from ..protocols import Response
 from ..types import LEASES, Headers, Query
 from .config import Config
 from .direct import connect, get_request
+from .exchange import (
+    BODY_LIMIT,
+    ERROR_BODY_LIMIT,
+    Exchange,
+    Login,
+    Timeouts,
+    accepting,
+    answer_of,
+    refusal_of,
+)
 from .framing import LineFramer
 from .http_errors import FOREIGN, is_reset, is_untrusted, translate
 from .httphead import Unsupported
@@ -39,31 +47,11 @@ from .tlscontext import TlsContexts
 
 logger = logging.getLogger(__name__)
 
-CONNECT_SECONDS: Final = 10.0
-"""To connect, TLS included: a server that takes longer is as good as down."""
-REQUEST_SECONDS: Final = 75.0
-"""For a whole request: the API server gives up by itself after 60 s (``--request-timeout``)."""
-SILENCE_SECONDS: Final = 90.0
-"""For a watch without a byte: the API server sends a bookmark every minute."""
 REQUEST_CONNECTIONS: Final = 100
 UNLIMITED: Final = 0
 """Connections for Leases and watches: none of them ever waits for another one."""
-ERROR_BODY_LIMIT: Final = 64 * 1024
-"""Bytes of an error's body that are read: a Status is small, whatever else comes is cut."""
-BODY_LIMIT: Final = 1024 * 1024 * 1024
-"""Bytes of an answer: a page of 500 objects as large as etcd stores them is 750 MiB."""
-_JSON: Final = ("accept", "application/json")
 _LEASES: Final = f"/apis/{LEASES.api_version}/"
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Timeouts:
-    """Limits in seconds: of connecting, of a whole request, of silence on a watch."""
-
-    connect: float = CONNECT_SECONDS
-    request: float = REQUEST_SECONDS
-    silence: float = SILENCE_SECONDS
 
 
 class AiohttpTransport:
@@ -128,7 +116,7 @@ class AiohttpTransport:
         body: bytes | None = None,
     ) -> Response:
         """Send one request and read the whole answer; an error status is an answer."""
-        exchange = _Exchange(method, path, query, headers, body)
+        exchange = Exchange(method, path, query, headers, body)
         try:
             return await self._logged_in(functools.partial(self._exchange, exchange), method)
         except FOREIGN as error:
@@ -144,7 +132,7 @@ class AiohttpTransport:
         Errors: :class:`~..errors.ApiError` where the server refuses; ``TransportError`` where the
         connection breaks, falls silent, or ends in the middle of a line.
         """
-        exchange = _Exchange("GET", path, query, _accepting(headers), None)
+        exchange = Exchange("GET", path, query, accepting(headers), None)
         try:
             if (opened := await self._open_in_place(exchange)) is not None:
                 try:
@@ -169,7 +157,7 @@ class AiohttpTransport:
 
     # --- credentials -----------------------------------------------------------------------------
 
-    async def _logged_in(self, send: Callable[[_Login], Awaitable[T]], method: str = "GET") -> T:
+    async def _logged_in(self, send: Callable[[Login], Awaitable[T]], method: str = "GET") -> T:
         """Send once, and a second time if that was refused with credentials that are renewed."""
         login, code = await self._login(), "401"
         try:
@@ -191,24 +179,24 @@ class AiohttpTransport:
     def _repeats(self, code: str, method: str) -> None:
         self.retries[code, method] = self.retries.get((code, method), 0) + 1
 
-    async def _login(self) -> _Login:
+    async def _login(self) -> Login:
         if self._closed:
             raise TransportError("the transport is closed")
         authorization = await self._config.auth.header()  # this may renew the certificate, too
         context = None if self._contexts is None else self._contexts.current()
-        return _Login(authorization, context)
+        return Login(authorization, context)
 
-    async def _rejected(self, login: _Login) -> bool:
+    async def _rejected(self, login: Login) -> bool:
         renewed = await self._config.auth.rejected(login.authorization)
         with_certificate = bool(self._config.current_tls().certificate_file)
         return (with_certificate and self._replaced(login)) or renewed
 
-    def _replaced(self, login: _Login) -> bool:
+    def _replaced(self, login: Login) -> bool:
         return self._contexts is not None and self._contexts.replaced(login.context)
 
     # --- requests --------------------------------------------------------------------------------
 
-    async def _exchange(self, exchange: _Exchange, login: _Login) -> Response:
+    async def _exchange(self, exchange: Exchange, login: Login) -> Response:
         try:
             return await self._once(exchange, login)
         except FOREIGN as error:
@@ -217,7 +205,7 @@ class AiohttpTransport:
             self._repeats(NO_ANSWER, exchange.method)
             return await self._once(exchange, login)
 
-    async def _once(self, exchange: _Exchange, login: _Login) -> Response:
+    async def _once(self, exchange: Exchange, login: Login) -> Response:
         if self._pages_in_place and exchange.is_list:
             try:
                 async with asyncio.timeout(self._timeouts.request):
@@ -230,10 +218,9 @@ class AiohttpTransport:
             response = await self._send(session, exchange, login, "gzip")
             pool.under_way(response)
             async with response:
-                body = await _body(response, str(exchange))
-                return Response(response.status, _headers(response), body)
+                return await answer_of(response, str(exchange))
 
-    async def _page(self, exchange: _Exchange, login: _Login) -> Response:
+    async def _page(self, exchange: Exchange, login: Login) -> Response:
         return await self._pages.get(
             str(exchange),
             self._get(exchange, login),
@@ -242,7 +229,7 @@ class AiohttpTransport:
         )
 
     async def _send(
-        self, session: aiohttp.ClientSession, exchange: _Exchange, login: _Login, encoding: str
+        self, session: aiohttp.ClientSession, exchange: Exchange, login: Login, encoding: str
     ) -> aiohttp.ClientResponse:
         return await session.request(
             exchange.method,
@@ -254,13 +241,13 @@ class AiohttpTransport:
             allow_redirects=False,  # a token must not follow one
         )
 
-    def _url(self, exchange: _Exchange) -> URL:
+    def _url(self, exchange: Exchange) -> URL:
         url = URL(self._config.host + exchange.path, encoded=True)
         return url.with_query(list(exchange.query)) if exchange.query else url
 
     # --- streams ---------------------------------------------------------------------------------
 
-    async def _open_in_place(self, exchange: _Exchange) -> LineStream | None:
+    async def _open_in_place(self, exchange: Exchange) -> LineStream | None:
         if not self._in_place:
             return None
         try:
@@ -270,7 +257,7 @@ class AiohttpTransport:
             self._in_place = False
             return None
 
-    async def _listen(self, exchange: _Exchange, login: _Login) -> LineStream:
+    async def _listen(self, exchange: Exchange, login: Login) -> LineStream:
         request = self._get(exchange, login)
         stream = await self._connect(exchange, login)
         try:
@@ -284,7 +271,7 @@ class AiohttpTransport:
             raise
         return stream
 
-    async def _connect(self, exchange: _Exchange, login: _Login, *, whole: int = 0) -> LineStream:
+    async def _connect(self, exchange: Exchange, login: Login, *, whole: int = 0) -> LineStream:
         stream = await connect(
             self._url(exchange),
             str(exchange),
@@ -300,11 +287,11 @@ class AiohttpTransport:
         self._streams.add(stream)
         return stream
 
-    def _get(self, exchange: _Exchange, login: _Login) -> bytes:
+    def _get(self, exchange: Exchange, login: Login) -> bytes:
         agent = ("user-agent", self._user_agent)
         return get_request(self._url(exchange), [agent, *login.headers(exchange, "identity")])
 
-    async def _library_lines(self, exchange: _Exchange) -> AsyncGenerator[list[bytes]]:
+    async def _library_lines(self, exchange: Exchange) -> AsyncGenerator[list[bytes]]:
         async with contextlib.AsyncExitStack() as stack:
             listen = functools.partial(self._listen_by_library, exchange, stack)
             response = await self._logged_in(listen)
@@ -316,81 +303,12 @@ class AiohttpTransport:
                 raise TransportError(f"{exchange}: the stream ended in the middle of a line")
 
     async def _listen_by_library(
-        self, exchange: _Exchange, stack: contextlib.AsyncExitStack, login: _Login
+        self, exchange: Exchange, stack: contextlib.AsyncExitStack, login: Login
     ) -> aiohttp.ClientResponse:
         session = await stack.enter_async_context(self._watches.session(login.context))
         response = await self._send(session, exchange, login, "identity")
         self._watches.under_way(response)
         stack.callback(response.close)  # not released: nobody reads what may still come
         if response.status != 200:
-            body = await _capped(response)
-            raise api_error(response.status, _headers(response), body)
+            raise await refusal_of(response)
         return response
-
-
-@dataclass(frozen=True, slots=True)
-class _Exchange:
-    method: str
-    path: str
-    query: Query
-    headers: Headers
-    body: bytes | None = field(repr=False)
-
-    @property
-    def is_list(self) -> bool:
-        """Whether a list is asked for, as JSON: a single object is asked for without a query."""
-        if self.method != "GET" or not self.query:
-            return False
-        return any(
-            name == "accept" and value.startswith("application/json")
-            for name, value in self.headers
-        )
-
-    def __str__(self) -> str:
-        return f"{self.method} {self.path}"
-
-
-@dataclass(frozen=True, slots=True)
-class _Login:
-    """What one request proves our identity with, and the server's to us."""
-
-    authorization: str = field(repr=False)
-    context: ssl.SSLContext | None
-
-    def headers(self, exchange: _Exchange, encoding: str) -> Headers:
-        headers = [*exchange.headers, ("accept-encoding", encoding)]
-        return [*headers, ("authorization", self.authorization)] if self.authorization else headers
-
-
-def _accepting(headers: Headers) -> Headers:
-    if any(name.lower() == "accept" for name, _ in headers):
-        return headers
-    return (_JSON, *headers)
-
-
-async def _body(response: aiohttp.ClientResponse, what: str) -> bytes:
-    if response.status >= 400:
-        return await _capped(response)
-    blocks: list[bytes] = []
-    size = 0
-    async for block in response.content.iter_any():
-        blocks.append(block)
-        size += len(block)
-        if size > BODY_LIMIT:
-            response.close()
-            raise TransportError(f"{what}: the answer has more than {BODY_LIMIT} bytes")
-    return b"".join(blocks)
-
-
-async def _capped(response: aiohttp.ClientResponse) -> bytes:
-    body = bytearray()
-    async for chunk in response.content.iter_chunked(ERROR_BODY_LIMIT):
-        body += chunk
-        if len(body) > ERROR_BODY_LIMIT:
-            response.close()  # what is left unread makes the connection useless
-            break
-    return bytes(body[:ERROR_BODY_LIMIT])
-
-
-def _headers(response: aiohttp.ClientResponse) -> dict[str, str]:
-    return {name.lower(): value for name, value in response.headers.items()}

@@ -15,6 +15,7 @@ from hybridpg.controller.client import (
     MeasuredTransport,
     StaticAuth,
     Timeouts,
+    exchange,
     pages,
     transport,
 )
@@ -245,7 +246,7 @@ async def test_of_a_long_error_the_beginning_is_read(serve, connect, line: bytes
     server = Pages(answer(line, status="502 Bad Gateway"), answer(PAGE))
     sender = connect(await serve(server))
 
-    beginning = line[: transport.ERROR_BODY_LIMIT].rstrip()
+    beginning = line[: exchange.ERROR_BODY_LIMIT].rstrip()
     assert (await listed(sender)).body.rstrip() == beginning
     assert (await listed(sender)).body == PAGE
 

@@ -23,7 +23,7 @@ from hybridpg.controller.client import (
     TlsConfig,
     TokenFile,
 )
-from hybridpg.controller.client.transport import ERROR_BODY_LIMIT
+from hybridpg.controller.client.exchange import ERROR_BODY_LIMIT
 from hybridpg.controller.errors import (
     ConnectionRefused,
     Forbidden,

@@ -9,7 +9,7 @@ import logging
 import pytest
 from tests.unit.controller.client.wire import CHUNKED, Received, answer, chunk, receive
 
-from hybridpg.controller.client import Config, StaticAuth, transport
+from hybridpg.controller.client import Config, StaticAuth, exchange, transport
 from hybridpg.controller.errors import ServerError, TooManyRequests, TransportError
 
 
@@ -163,7 +163,7 @@ def replying(replies: list[bytes]):
 
 
 @pytest.mark.parametrize(
-    ("size", "kept"), [(10, True), (transport.ERROR_BODY_LIMIT, True), (200_000, False)]
+    ("size", "kept"), [(10, True), (exchange.ERROR_BODY_LIMIT, True), (200_000, False)]
 )
 async def test_a_connection_is_kept_after_an_error_that_was_read_to_its_end(
     serve, connect, size: int, kept: bool
@@ -185,7 +185,7 @@ async def test_a_connection_is_kept_after_an_error_that_was_read_to_its_end(
 async def test_an_answer_without_an_end_is_given_up_and_the_transport_goes_on(
     serve, connect, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(transport, "BODY_LIMIT", 100_000)
+    monkeypatch.setattr(exchange, "BODY_LIMIT", 100_000)
 
     async def endless(reader, writer, number):
         request = await receive(reader)
@@ -207,7 +207,7 @@ async def test_an_answer_without_an_end_is_given_up_and_the_transport_goes_on(
 async def test_a_small_answer_that_grows_without_end_when_unpacked_is_given_up(
     serve, connect, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(transport, "BODY_LIMIT", 100_000)
+    monkeypatch.setattr(exchange, "BODY_LIMIT", 100_000)
     bomb = answer(gzip.compress(bytes(50_000_000)), headers="Content-Encoding: gzip\r\n")
 
     with pytest.raises(TransportError, match="more than 100000 bytes"):
