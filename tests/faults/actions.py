@@ -154,8 +154,7 @@ async def delete_both(lane: Lane) -> None:
 
 async def make_again(lane: Lane) -> None:
     """Delete the database and create it once more."""
-    await lane.view.delete(DATABASES, DATABASE)
-    await lane.until(lambda: lane.view.get(DATABASES, DATABASE) is None, "the deletion")
+    await _delete_wholly(lane)
     await lane.view.create(DATABASES, database())
 
 
@@ -211,7 +210,18 @@ async def adopt(lane: Lane) -> None:
     """Delete a database that is retained, and take it over by another object."""
     obj = database("Retain")
     obj["metadata"]["annotations"] = {f"{GROUP}/adopt": DATABASE}
-    await lane.view.delete(DATABASES, DATABASE)
     # the Secret is let go of before: whether it was is what the new object shows
-    await lane.until(lambda: lane.view.get(DATABASES, DATABASE) is None, "the deletion")
+    await _delete_wholly(lane)
     await lane.view.create(DATABASES, obj)
+
+
+async def _delete_wholly(lane: Lane) -> None:
+    """Delete the database and wait until that object is gone, whoever makes another meanwhile."""
+    before = lane.view.get(DATABASES, DATABASE)
+    await lane.view.delete(DATABASES, DATABASE)
+
+    def gone() -> bool:
+        now = lane.view.get(DATABASES, DATABASE)
+        return now is None or before is None or now["metadata"]["uid"] != before["metadata"]["uid"]
+
+    await lane.until(gone, "the deletion")

@@ -76,8 +76,8 @@ class Turn:
         raise Gone
 
     async def stall(self) -> None:
-        """Say nothing, until all goes well again and the connection breaks."""
-        await self._link.seam.healed.wait()
+        """Say nothing until the client has gone, or all goes well again; the connection breaks."""
+        await self._link.stall()
         raise Gone
 
 
@@ -115,6 +115,7 @@ class Link:
         self._near_reader, self._near = near
         self._far_reader, self._far = far
         self._waiting: list[Seen] = []
+        self._stalled = False
         # answers while they are kept back
         self._kept: list[bytes] | None = None
         self._answered = asyncio.Event()
@@ -139,8 +140,8 @@ class Link:
 
     @property
     def waits(self) -> int:
-        """How many calls were sent whose answers are not complete."""
-        return len(self._waiting)
+        """How many calls the client made whose answers are not complete."""
+        return len(self._waiting) + self._stalled
 
     def send(self, seen: Seen, sent: bytes) -> None:
         """Send a call to the server."""
@@ -164,6 +165,21 @@ class Link:
         """Say what was kept back, and keep nothing any more."""
         kept, self._kept = self._kept or [], None
         self._near.write(b"".join(kept))
+
+    async def stall(self) -> None:
+        """Leave a call without an answer until the client has gone, or what hangs has to end."""
+        self._stalled = True
+        ends = (
+            asyncio.create_task(self.seam.healed.wait()),
+            asyncio.create_task(self._near_reader.read()),
+        )
+        try:
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._stalled = False
+            for end in ends:
+                end.cancel()
+            await asyncio.gather(*ends, return_exceptions=True)
 
     def abort(self) -> None:
         """Break both connections."""

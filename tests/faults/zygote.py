@@ -31,7 +31,7 @@ from hybridpg.app.operator import run_operator
 from hybridpg.backends.local import installations
 from hybridpg.controller import AiohttpTransport, stop_on_signals
 from hybridpg.controller.client import Config as Cluster
-from hybridpg.controller.client.transport import Timeouts
+from hybridpg.controller.client import Timeouts
 
 PR_SET_PDEATHSIG = 1
 DEATH_MS = 5000

@@ -212,6 +212,22 @@ async def test_what_hangs_ends_when_all_goes_well_again(wired):
     assert not wired.exists()
 
 
+async def test_what_hangs_is_waited_for_until_the_client_has_gone(wired):
+    session = await wired.session()
+    struck = wired.arm(Fault("error", "hang-before"))
+    making = asyncio.create_task(session.execute(MAKE, doing="make"))
+    await struck.wait()
+    assert wired.seam.waited_for == 1
+
+    making.cancel()
+    await asyncio.wait([making])
+    session.close()
+    async with asyncio.timeout(10):
+        while wired.seam.waited_for:
+            await asyncio.sleep(0.01)
+    assert not wired.exists()
+
+
 async def test_a_rule_may_keep_an_answer_back_until_it_is_ready(wired):
     session = await wired.session()
     committed, ready = asyncio.Event(), asyncio.Event()
