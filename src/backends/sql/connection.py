@@ -138,12 +138,16 @@ async def open_connection(
     """Connect within :data:`CONNECT_SECONDS`; errors are psycopg's own or ``TimeoutError``."""
     with _ca_file(endpoint.ca) as ca_file:
         values = parameters(endpoint, login, dbname, ca_file, application_name)
-        async with asyncio.timeout(CONNECT_SECONDS):  # libpq's own counts per address
-            return await psycopg.AsyncConnection.connect(
-                make_conninfo(**values, options=options),
-                autocommit=True,
-                prepare_threshold=None,
-            )
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS):  # psycopg's own counts per address
+                return await psycopg.AsyncConnection.connect(
+                    make_conninfo(**values, options=options),
+                    autocommit=True,
+                    prepare_threshold=None,
+                )
+        except (TimeoutError, psycopg.errors.ConnectionTimeout) as error:
+            # in the same words, whichever comes first: others would be news, and written each time
+            raise TimeoutError(f"no answer within {CONNECT_SECONDS} s") from error
 
 
 class Session:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import stat
 from pathlib import Path
 
+import psycopg
 import pytest
 from psycopg import pq
 
 from hybridpg.backends import AdminLogin, Credentials, Endpoint, Password
-from hybridpg.backends.sql.connection import _ca_file, describe, parameters
+from hybridpg.backends.sql import connection
+from hybridpg.backends.sql.connection import _ca_file, describe, open_connection, parameters
 
 ENDPOINT = Endpoint("db.example", 5433, ca="-----BEGIN CERTIFICATE-----\n…")
 LOGIN = Credentials("orders", Password("secret"))
@@ -89,3 +92,23 @@ def test_neither_login_nor_endpoint_show_a_password():
     login = AdminLogin("postgres", Password("canary"))
 
     assert "canary" not in repr(Endpoint("db", 1, admin=login)) + repr(LOGIN) + repr(login)
+
+
+async def _never(*_: object, **__: object) -> None:
+    await asyncio.Event().wait()
+
+
+async def _too_late(*_: object, **__: object) -> None:
+    raise psycopg.errors.ConnectionTimeout("connection timeout expired")
+
+
+@pytest.mark.parametrize("connect", [_never, _too_late])
+async def test_a_server_that_is_silent_is_told_of_in_the_same_words_whoever_counts(
+    connect, monkeypatch: pytest.MonkeyPatch
+):
+    """K1: psycopg and we give up after the same time; other words would be written as news."""
+    monkeypatch.setattr(psycopg.AsyncConnection, "connect", connect)
+    monkeypatch.setattr(connection, "CONNECT_SECONDS", 0.001)
+
+    with pytest.raises(TimeoutError, match=r"^no answer within 0\.001 s$"):
+        await open_connection(ENDPOINT, LOGIN, "orders")
