@@ -30,6 +30,7 @@ from ..controller import (
     Request,
     annotations_changed,
     any_of,
+    drop_managed_fields,
     enqueue_mapped,
     enqueue_self,
     finalizers_changed,
@@ -99,8 +100,11 @@ def prepare_runtime(
 ) -> tuple[Runtime, Informer, Informer]:
     """Return what passes and plans share, with the informers of servers and databases."""
     namespaces = tuple(config.controller.watch_namespaces)
-    servers = manager.informer(SERVERS, namespaces=namespaces)
-    databases = manager.informer(DATABASES, namespaces=namespaces)
+    # half of a database is about who wrote what, which nobody here reads
+    servers, databases = (
+        manager.informer(kind, namespaces=namespaces, transform=drop_managed_fields)
+        for kind in (SERVERS, DATABASES)
+    )
     databases.add_index(BY_SERVER, lambda obj: [str(key) for key in _server_of(obj)])
     chance = random.Random()  # noqa: S311  # jitter, not secrets
     published = PublishedSecrets()

@@ -2,8 +2,9 @@
 
 The first lists allocate much and free nothing: collections then only stop the loop, for up to a
 second at 50,000 objects. And glibc gives each thread a heap of its own, which never shrinks: a
-login is tried in a thread, and a crowd of them would keep megabytes each. Whoever embeds the
-operator decides this for their own process.
+login is tried in a thread, and a crowd of them would keep megabytes each. Nor does what a
+connection had come back to the system by itself. Whoever embeds the operator decides this for
+their own process.
 """
 
 from __future__ import annotations
@@ -11,22 +12,34 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import gc
+from asyncio import sslproto
 from typing import Final
 
 THRESHOLDS: Final = (10_000, 20, 100)
-"""Collect the young after 50,000 allocations instead of 700: a reconcile makes a few thousand,
+"""Collect the young after 10,000 allocations instead of 700: a reconcile makes a few thousand,
 nearly all of them freed by reference counts. The old ones are looked at a hundredth as often."""
 _ARENA_MAX: Final = -8
 """glibc's name for the number of heaps in ``mallopt``."""
 ARENAS: Final = 2
 """One for the event loop, and one that the threads share: they wait for the network."""
+_MMAP_THRESHOLD: Final = -3
+"""glibc's name for the bytes from which on memory is taken from the system by itself."""
+MAPPED: Final = 128 * 1024
+"""Its default, which grows with the first large block that is freed, unless it is set."""
+TLS_BUFFER: Final = 64 * 1024
+"""Bytes that each TLS connection of asyncio reads into, in place of 256 KB: there are as many as
+workers, and answers to them are short. Watches and lists have buffers of their own."""
 
 
 def pause_collections() -> None:
-    """Switch automatic collections off while the caches are filled, and limit the heaps."""
+    """Switch automatic collections off while the caches are filled, and limit what is held."""
     gc.disable()
+    # before the first connection; where asyncio has no such attribute any more this does nothing
+    sslproto.SSLProtocol.max_size = TLS_BUFFER
     with contextlib.suppress(OSError, AttributeError):  # another C library has neither
-        ctypes.CDLL(None).mallopt(_ARENA_MAX, ARENAS)
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(_ARENA_MAX, ARENAS)
+        mallopt(_MMAP_THRESHOLD, MAPPED)
 
 
 def resume_collections() -> None:

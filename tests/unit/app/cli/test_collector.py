@@ -1,16 +1,46 @@
 """Tuning of the garbage collector belongs to the process, so the test gives back what it took."""
 
+import asyncio
 import gc
+import platform
+import ssl
+import subprocess
+import sys
+from asyncio import sslproto
 
 import pytest
 
-from hybridpg.app.cli.collector import THRESHOLDS, pause_collections, resume_collections
+from hybridpg.app.cli.collector import (
+    THRESHOLDS,
+    TLS_BUFFER,
+    pause_collections,
+    resume_collections,
+)
+
+FREED = """
+import ctypes
+from hybridpg.app.cli.collector import pause_collections
+
+def resident():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * 4096
+
+pause_collections()
+bytearray(2**23)  # freed at once: glibc would take blocks of this size from its heap from now on
+before, kept, blocks = resident(), [], []
+for number in range(200):
+    blocks.append(bytearray(2**18))
+    kept.append(bytes(1024 + number))
+blocks.clear()
+print(resident() - before)
+"""
 
 
 @pytest.fixture(autouse=True)
 def _as_it_was():
-    before = gc.get_threshold()
+    before, buffer = gc.get_threshold(), sslproto.SSLProtocol.max_size
     yield
+    sslproto.SSLProtocol.max_size = buffer
     gc.unfreeze()
     gc.set_threshold(*before)
     gc.enable()
@@ -29,3 +59,21 @@ def test_afterwards_they_are_rare_and_skip_what_was_there():
     assert gc.isenabled()
     assert gc.get_threshold() == THRESHOLDS
     assert gc.get_freeze_count() > 0
+
+
+async def test_a_tls_connection_reads_into_a_small_buffer():
+    pause_collections()
+    loop = asyncio.get_running_loop()
+    context, waiter = ssl.create_default_context(), loop.create_future()
+    made = sslproto.SSLProtocol(loop, asyncio.Protocol(), context, waiter)
+
+    assert len(made.get_buffer(2**20)) == TLS_BUFFER
+    made.connection_lost(None)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
+def test_large_blocks_that_are_freed_go_back_to_the_system():
+    command = [sys.executable, "-c", FREED]
+    held = int(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
+
+    assert held < 2**24, "of 50 MiB"
