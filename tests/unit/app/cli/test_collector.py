@@ -30,7 +30,7 @@ bytearray(2**23)  # freed at once: glibc would take blocks of this size from its
 before, kept, blocks = resident(), [], []
 for number in range(200):
     blocks.append(bytearray(2**18))
-    kept.append(bytes(1024 + number))
+    kept.append(bytes(30_000 + number))
 blocks.clear()
 print(resident() - before)
 """
