@@ -203,9 +203,9 @@ async def creation(scene: Scene, count: int) -> Figures:
 
 async def crowd(scene: Scene, count: int) -> Figures:
     """Add what waits for a server, and return the memory that all of it takes."""
-    names = [ObjectKey(f"team-{n % TEAMS}", f"waits-{n}") for n in range(WAITING * count)]
+    names = {ObjectKey(f"team-{n % TEAMS}", f"waits-{n}") for n in range(WAITING * count)}
     await write_all(scene.client, DATABASES, [database(key, "later") for key in names])
-    await scene.view.until("not all are seen", lambda: scene.view.shown >= set(names))
+    await scene.view.until("not all are seen", lambda: scene.view.shown >= names)
     await still(scene)
     memory = scene.controller.memory()
     log(f"{(1 + WAITING) * count} objects: {memory:.1f} MiB")

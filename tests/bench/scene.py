@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import os
 import sys
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +26,8 @@ from hybridpg.controller import (
     SECRETS,
     AiohttpTransport,
     Client,
+    Informer,
+    KubeObject,
     NotFound,
     ObjectKey,
     Resource,
@@ -41,6 +42,8 @@ TEAMS = 100
 HUNG = 50
 WRITERS = 16
 LONGEST = 1_800.0
+LOOK_SECONDS = 0.01
+"""Between two looks at what there is; an edit takes some ten times as long."""
 
 
 def log(text: str) -> None:
@@ -63,34 +66,36 @@ def document(kind: Resource, key: ObjectKey, spec: dict[str, Any]) -> dict[str, 
     }
 
 
-@dataclass
 class View:
-    """What a watch shows of the databases: which are Ready, and up to which generation."""
+    """What an informer shows of the databases: which are Ready, and up to which generation."""
 
-    ready: set[ObjectKey] = field(default_factory=set)
-    shown: set[ObjectKey] = field(default_factory=set)
-    observed: dict[ObjectKey, int] = field(default_factory=dict)
-    last: float = 0.0
-    changed: asyncio.Condition = field(default_factory=asyncio.Condition)
+    def __init__(self, client: Client) -> None:
+        self.ready: set[ObjectKey] = set()
+        self.shown: set[ObjectKey] = set()
+        self.observed: dict[ObjectKey, int] = {}
+        self.last = 0.0
+        self._informer = Informer(client, DATABASES)
+        self._informer.add_handler(self)
 
-    async def follow(self, client: Client) -> None:
-        """Follow the watch until cancelled."""
-        version = (await client.list(DATABASES, limit=1)).resource_version
-        while True:
-            async for batch in client.watch(
-                DATABASES, resource_version=version, timeout_seconds=3000
-            ):
-                for line in batch:
-                    self._see(json.loads(line))
-                async with self.changed:
-                    self.changed.notify_all()
+    async def follow(self) -> None:
+        """Follow until cancelled."""
+        await self._informer.run()
 
-    def _see(self, event: dict[str, Any]) -> None:
-        obj = event["object"]
-        if "name" not in obj["metadata"]:
-            return
-        key = ObjectKey(obj["metadata"]["namespace"], obj["metadata"]["name"])
-        status = obj.get("status") or {}
+    def on_add(self, obj: KubeObject, *, initial: bool) -> None:
+        """Take note of a database that is there."""
+        self._see(obj)
+
+    def on_update(self, old: KubeObject, new: KubeObject) -> None:
+        """Take note of what has become of a database."""
+        self._see(new)
+
+    def on_delete(self, obj: KubeObject) -> None:
+        """Forget a database."""
+        self.ready.discard(obj.key)
+        self.shown.discard(obj.key)
+
+    def _see(self, obj: KubeObject) -> None:
+        key, status = obj.key, obj.decode().get("status") or {}
         conditions = {c["type"]: c["status"] for c in status.get("conditions") or []}
         if "Ready" in conditions:
             self.shown.add(key)
@@ -99,13 +104,12 @@ class View:
         self.observed[key] = status.get("observedGeneration", -1)
         self.last = time.monotonic()
 
-    async def until(self, what: str, check: Any, seconds: float = LONGEST) -> None:
-        """Wait until ``check`` holds."""
-        try:
-            async with asyncio.timeout(seconds), self.changed:
-                await self.changed.wait_for(check)
-        except TimeoutError:
-            raise AssertionError(f"{what}: not within {seconds:g} s") from None
+    async def until(self, what: str, check: Callable[[], bool], seconds: float = LONGEST) -> None:
+        """Wait until ``check`` holds, to within :data:`LOOK_SECONDS`."""
+        deadline = time.monotonic() + seconds
+        while not check():
+            assert time.monotonic() < deadline, f"{what}: not within {seconds:g} s"
+            await asyncio.sleep(LOOK_SECONDS)
 
 
 @dataclass
@@ -189,10 +193,11 @@ async def scene(databases: int) -> AsyncIterator[Scene]:
         kubectl = _kubectl()
         account = service_account(kubectl, admin, place)
         transport = AiohttpTransport(await load_kubeconfig(admin))
-        client, view = Client(transport), View()
+        client = Client(transport)
+        view = View(client)
         server = yaml.safe_load(admin.read_text())["clusters"][0]["cluster"]["server"]
         await furnish(client, pg, hung)
-        following = asyncio.create_task(view.follow(client))
+        following = asyncio.create_task(view.follow())
         try:
             with controller(place, config_of(pg, hung), server, account) as made:
                 yield Scene(client, pg, made, view)
