@@ -49,6 +49,7 @@ from hybridpg.crds.manifest import crd_yaml
 pytestmark = pytest.mark.postgres
 
 APP, SERVER = ObjectKey("default", "app"), ObjectKey("default", "pg")
+LOGIN = ObjectKey("default", "app-login")
 SLOW_SECONDS = 0.25
 """A callback of ours that holds the loop for longer would delay everybody; ten times that is seen
 on a machine that does other work, so that only what blocks by design is caught."""
@@ -176,74 +177,95 @@ async def everything(client: Client) -> str:
     return str(objects) + str([item.decode() for item in events.items])
 
 
+class Life:
+    """What a user does with a server and a database, and each password that there is meanwhile."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self.passwords: set[str] = set()
+
+    async def begin(self) -> None:
+        """Create both, with a server that logs all that it is asked."""
+        talkative = {"log_statement": "all", "log_min_duration_statement": "0"}
+        made = server("pg", serverParameters=talkative)
+        await self._client.create(SERVERS, made, namespace="default")
+        await self._client.create(DATABASES, database("app", "pg"), namespace="default")
+        await until(lambda: is_ready(self._client, DATABASES, APP))
+
+    async def reset(self, kind: Resource, key: ObjectKey, secret: str) -> None:
+        """Ask for a new password."""
+        old = (await self._look(secret))["password"]
+        await self._label(kind, key, "operator/action", "reset-password")
+        await self._changed(secret, old)
+
+    async def edit_secret(self, password: str) -> None:
+        """Write a password into the Secret of the database."""
+        await self._look("app-login")
+        self.passwords.add(password)
+        encoded = base64.b64encode(password.encode()).decode()
+        await self._client.patch(SECRETS, LOGIN, MergePatch({"data": {"password": encoded}}))
+        await self._label(DATABASES, APP, "look", "again")
+        await until(lambda: settled(self._client, password))
+
+    async def lose_secret(self, password: str) -> None:
+        """Delete the Secret of the database, which holds a password."""
+        await self._client.delete(SECRETS, LOGIN)
+        await self._label(DATABASES, APP, "look", "3")
+        await self._changed("app-login", password)
+
+    async def end(self) -> None:
+        """Delete both, with all that they stand for."""
+        for kind, key in ((DATABASES, APP), (SERVERS, SERVER)):
+            await self._client.patch(kind, key, MergePatch({"spec": {"deletionPolicy": "Delete"}}))
+            await self._client.delete(kind, key)
+        await until(lambda: is_gone(self._client, SERVERS, SERVER))
+
+    async def _label(self, kind: Resource, key: ObjectKey, label: str, value: str) -> None:
+        await self._client.patch(kind, key, MergePatch({"metadata": {"labels": {label: value}}}))
+
+    async def _look(self, secret: str) -> dict[str, str]:
+        values = await secret_values(self._client, secret)
+        self.passwords |= {values[k] for k in ("password", "next-password") if k in values}
+        return values
+
+    async def _changed(self, secret: str, old: str) -> None:
+        async def differs() -> bool:
+            return (await self._look(secret)).get("password", old) != old
+
+        await until(differs)
+        await until(lambda: is_ready(self._client, DATABASES, APP))
+
+
 async def test_a_life_at_debug_level_shows_no_password(caplog: pytest.LogCaptureFixture):
     """H9, D12: from creation over resets, lost and edited Secrets to deletion, all at once."""
     caplog.set_level(logging.DEBUG)
-    seen: set[str] = set()
-    talkative = {"log_statement": "all", "log_min_duration_statement": "0"}
-
     with structlog.testing.capture_logs() as own:
         async with operator() as made:
-            client = made.client
-
-            async def collect(name: str = "app-login") -> dict[str, str]:
-                values = await secret_values(client, name)
-                seen.update(values[k] for k in ("password", "next-password") if k in values)
-                return values
-
-            async def changed(name: str, old: str) -> None:
-                async def differs() -> bool:
-                    return (await collect(name)).get("password", old) != old
-
-                await until(differs)
-                await until(lambda: is_ready(client, DATABASES, APP))
-
-            for kind, document in (
-                (SERVERS, server("pg", serverParameters=talkative)),
-                (DATABASES, database("app", "pg")),
-            ):
-                await client.create(kind, document, namespace="default")
-            await until(lambda: is_ready(client, DATABASES, APP))
-            reset = {"metadata": {"labels": {"operator/action": "reset-password"}}}
-            for kind, key, name in ((DATABASES, APP, "app-login"), (SERVERS, SERVER, "pg-login")):
-                old = (await collect(name))["password"]
-                await client.patch(kind, key, MergePatch(reset))
-                await changed(name, old)
-            edited = "Edited-by-hand-0123456789"
-            encoded = base64.b64encode(edited.encode()).decode()
-            key = ObjectKey("default", "app-login")
-            old = (await collect())["password"]
-            await client.patch(SECRETS, key, MergePatch({"data": {"password": encoded}}))
-            touch = {"metadata": {"labels": {"look": "again"}}}
-            await client.patch(DATABASES, APP, MergePatch(touch))
-            await until(lambda: settled(client, edited))
-            seen.add(edited)
-            await client.delete(SECRETS, key)
-            await client.patch(DATABASES, APP, MergePatch({"metadata": {"labels": {"look": "3"}}}))
-            await changed("app-login", edited)
+            life = Life(made.client)
+            await life.begin()
+            await life.reset(DATABASES, APP, "app-login")
+            await life.reset(SERVERS, SERVER, "pg-login")
+            await life.edit_secret("Edited-by-hand-0123456789")
+            await life.lose_secret("Edited-by-hand-0123456789")
             visible = {
-                "objects and events": await everything(client),
+                "objects and events": await everything(made.client),
                 "metrics and health": await made.pages(),
                 "files": made.files(),
             }
-            for kind, key in ((DATABASES, APP), (SERVERS, SERVER)):
-                gone = {"spec": {"deletionPolicy": "Delete"}}
-                await client.patch(kind, key, MergePatch(gone))
-                await client.delete(kind, key)
-            await until(lambda: is_gone(client, SERVERS, SERVER))
+            await life.end()
     visible |= {
         "logs": caplog.text + str(own),
         "processes": "".join(made.processes),
         "spans": "".join(span.to_json() for span in made.spans.get_finished_spans()),
     }
-    assert len(seen) >= 6
+    assert len(life.passwords) >= 6
     assert "rest_client_requests_total" in visible["metrics and health"]
     assert "statement:" in visible["files"], "the log of PostgreSQL is there, and it talks"
     assert "postgresqldatabase" in visible["spans"]
     assert "postgres" in visible["processes"]
     assert "app" in visible["logs"]
     for place, text in visible.items():
-        for password in seen:
+        for password in life.passwords:
             assert password not in text, place
             assert base64.b64encode(password.encode()).decode() not in text, place
 
