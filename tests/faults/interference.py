@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import psycopg
+from tests.faults import namespaces
 from tests.faults.actions import DATABASE, DATABASE_LOGIN, SERVER, database
 from tests.faults.seam import USER, Fault, Seen
 from tests.fix_operator import DATABASES, SERVERS
@@ -83,6 +84,10 @@ async def _take_finalizer_off(lane: Lane) -> None:
         await lane.view.patch(DATABASES, DATABASE, WITHOUT_FINALIZER)
 
 
+async def _delete_namespace(lane: Lane) -> None:
+    await namespaces.delete(lane.client, lane.namespace)
+
+
 async def recreate(lane: Lane) -> None:
     """Remove the database's object, whoever holds it, and make it anew: another UID."""
     before = lane.view.get(DATABASES, DATABASE)
@@ -111,6 +116,7 @@ INTERFERENCES: Final = {
     "server-deleted": Interference(
         _delete_server, frozenset({"ServerNotFound", "WaitingForServer"}), deletes=True
     ),
+    "namespace-deleted": Interference(_delete_namespace, spoils_login=True, deletes=True),
     "finalizer-removed": Interference(
         _take_finalizer_off, CONFLICTS, spoils_login=True, deletes=True, abandons=True
     ),

@@ -21,6 +21,7 @@ from typing import Any, ClassVar, Self
 
 import psycopg
 import yaml
+from tests.faults import namespaces
 from tests.faults.actions import NOTHING, PAIR, make_pair, pair_is_ready
 from tests.faults.kube import KubeSeam
 from tests.faults.sampler import Sampler
@@ -32,7 +33,6 @@ from tests.faults.zygote import Child, Order, Zygote
 from tests.fix_operator import DATABASES, SERVERS
 
 from hybridpg.controller import (
-    NAMESPACES,
     AiohttpTransport,
     Client,
     NotFound,
@@ -88,9 +88,7 @@ class Lane(ABC):
         self.client = Client(AiohttpTransport(self.upstream), field_manager="somebody")
         self._stack.push_async_callback(self.client.close)
         for name in (self.namespace, self.platform):
-            await self.client.create(
-                NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
-            )
+            await namespaces.make(self.client, name)
         self._far_ends = tuple(await self.open())
         self.view = await self._stack.enter_async_context(View(self.client, self.namespace))
         self.kube = await self._stack.enter_async_context(
@@ -310,6 +308,7 @@ class Lane(ABC):
     async def clear(self) -> None:
         """Empty namespace and server."""
         await self.view.clear()
+        await namespaces.make_again(self.client, self.namespace)
         self.wipe()
         self.log.write_text("")
         self.setting = NOTHING
