@@ -35,6 +35,8 @@ def reason(obj: JsonObject) -> str:
 
 def ended(lane: Lane, workload: Workload, what: Interference) -> bool:
     """Return whether every object is in a state that needs somebody, or nobody, to act."""
+    if what.empties:
+        return nobody_left(lane)
     allowed = what.ends | (frozenset() if workload.logins else CONFLICTS)
     for obj in lane.view.objects():
         deleting = "deletionTimestamp" in obj["metadata"]

@@ -42,6 +42,8 @@ class Interference:
     """Whether the database's object may be gone afterwards, by policy, with what belongs to it."""
     abandons: bool = False
     """Whether things may stay behind on the server, because nobody waits for their end."""
+    empties: bool = False
+    """Whether no object of ours is left in the end."""
 
 
 async def _delete_secret(lane: Lane) -> None:
@@ -116,7 +118,9 @@ INTERFERENCES: Final = {
     "server-deleted": Interference(
         _delete_server, frozenset({"ServerNotFound", "WaitingForServer"}), deletes=True
     ),
-    "namespace-deleted": Interference(_delete_namespace, spoils_login=True, deletes=True),
+    "namespace-deleted": Interference(
+        _delete_namespace, spoils_login=True, deletes=True, empties=True
+    ),
     "finalizer-removed": Interference(
         _take_finalizer_off, CONFLICTS, spoils_login=True, deletes=True, abandons=True
     ),

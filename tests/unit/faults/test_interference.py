@@ -68,6 +68,11 @@ def test_what_a_user_spoiled_must_be_mended(what):
     assert not ended(what, SERVER, failed)
 
 
+def test_with_the_namespace_everything_goes():
+    assert ended("namespace-deleted")
+    assert not ended("namespace-deleted", SERVER, READY)
+
+
 def test_a_server_to_be_deleted_waits_for_its_database_and_says_so():
     waits = obj("PostgreSQLServer", "False", "DeletionBlocked", deleting=True)
     silent = obj("PostgreSQLServer", "False", "Deleting", deleting=True)
