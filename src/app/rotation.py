@@ -138,7 +138,7 @@ class Rotation:
         self, subject: Subject, secret: CredentialsSecret, login: Login
     ) -> CredentialsSecret:
         logins = self._runtime.logins
-        before = _proof(secret, login.endpoint)
+        before = LoginProof.of(secret.resource_version, login.endpoint)
         staged = secret.next_password is not None or not secret.active
         proven = not staged and logins.proven(subject.identity, before)
         if not proven:
@@ -148,7 +148,7 @@ class Rotation:
         secret = await self._runtime.secrets.publish(
             secret, login.render(password), annotations={SECRET_STATE: ACTIVE}
         )
-        after = _proof(secret, login.endpoint)
+        after = LoginProof.of(secret.resource_version, login.endpoint)
         if not proven or after != before:
             logins.remember(subject.identity, after)
         return secret
@@ -248,10 +248,6 @@ class Rotation:
         if warned.get(reason) != mark:
             warned[reason] = mark
             draft.note(reason, message, warning=True)
-
-
-def _proof(secret: CredentialsSecret, endpoint: Endpoint) -> LoginProof:
-    return LoginProof(secret.resource_version, endpoint.host, endpoint.port, endpoint.ca)
 
 
 def primary_login(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from ..backends import Endpoint
 from ..controller import ObjectKey, is_older_version
 
 LOGIN_VALID_SECONDS: Final = 3600.0
@@ -23,7 +25,14 @@ class LoginProof:
     secret_version: str
     host: str
     port: int
-    ca: str
+    authority: bytes
+    """A digest of the CA: the bundle of a cloud has 160 KB, and each object has a proof."""
+
+    @classmethod
+    def of(cls, secret_version: str, endpoint: Endpoint) -> LoginProof:
+        """Return what a login at an endpoint proves."""
+        authority = hashlib.sha256(endpoint.ca.encode()).digest()
+        return cls(secret_version, endpoint.host, endpoint.port, authority)
 
 
 class VerifiedLogins:

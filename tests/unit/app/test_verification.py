@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import random
 from dataclasses import replace
 
@@ -14,9 +15,11 @@ from hybridpg.app.verification import (
     PublishedSecrets,
     VerifiedLogins,
 )
+from hybridpg.backends import Endpoint
 from hybridpg.controller import ObjectKey
 
-PROOF = LoginProof("1", "host", 5432, "ca")
+ENDPOINT = Endpoint("host", 5432, ca="ca")
+PROOF = LoginProof.of("1", ENDPOINT)
 
 
 class Time:
@@ -48,16 +51,23 @@ def test_a_login_counts_for_about_an_hour(logins: VerifiedLogins, time: Time):
 @pytest.mark.parametrize(
     "other",
     [
-        replace(PROOF, secret_version="2"),
-        replace(PROOF, host="other"),
-        replace(PROOF, port=1),
-        replace(PROOF, ca="new"),
+        LoginProof.of("2", ENDPOINT),
+        LoginProof.of("1", replace(ENDPOINT, host="other")),
+        LoginProof.of("1", replace(ENDPOINT, port=1)),
+        LoginProof.of("1", replace(ENDPOINT, ca="new")),
     ],
     ids=["secret", "host", "port", "authority"],
 )
 def test_another_secret_or_endpoint_is_another_login(logins: VerifiedLogins, other: LoginProof):
     logins.remember("uid", PROOF)
     assert not logins.proven("uid", other)
+
+
+def test_what_is_remembered_does_not_grow_with_the_bundle_of_authorities():
+    small, large = (LoginProof.of("1", replace(ENDPOINT, ca=ca)) for ca in ("ca", "ca" * 80_000))
+
+    assert small != large
+    assert len(pickle.dumps(large)) == len(pickle.dumps(small))
 
 
 def test_another_object_of_the_same_name_proves_nothing(logins: VerifiedLogins):
