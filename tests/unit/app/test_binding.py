@@ -189,6 +189,7 @@ async def test_what_was_never_bound_goes_whatever_the_backends_say():
         world.target.fail["observe_server"] = Unknown("no answer")
         await world.delete(SERVERS, "pg")
         await world.gone(SERVERS, "pg", 5)
+    assert world.target.servers == {}
 
 
 async def test_a_backend_that_is_silent_keeps_nobody_from_getting_a_server_elsewhere():
