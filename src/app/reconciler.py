@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
-from typing import ClassVar, Final, NamedTuple
+from typing import ClassVar, Final
 
 import structlog
 
@@ -20,11 +20,11 @@ from ..controller import (
     Resource,
     Result,
     finalizer,
-    is_older_version,
 )
 from .errors import NotOurs
 from .failures import CONTRACT, Failure, failure_of
 from .kinds import FINALIZER
+from .own_writes import OwnWrites
 from .reasons import Condition, Reason
 from .runtime import Runtime
 from .status import StatusDraft
@@ -39,10 +39,6 @@ STALE_RETRY_SECONDS: Final = 0.2
 
 CATCH_UP_SECONDS: Final = 0.05
 """Until the cache shows our own last write: the watch tells of it within milliseconds."""
-
-CATCH_UP_LIMIT: Final = 30.0
-"""After that the cache is believed all the same: versions go backwards where an administrator puts
-an older state of the API server's database back, and no object may wait for ever."""
 
 LOOK_ON_SECONDS: Final = 60.0
 """Until a paused object that others depend on is looked at again."""
@@ -61,27 +57,6 @@ BUSY_SECONDS: Final = 5.0
 """A target that is busy for less is not worth a write; a deletion never waits silently for more."""
 
 
-class _Written(NamedTuple):
-    """The version that we wrote, and when; ``superseded``: the one that our write was made on.
-
-    Only what tells versions apart is kept: of ten thousand objects it stays until the next pass.
-    """
-
-    uid: str
-    resource_version: str
-    at: float
-    superseded: bool
-
-    def shown_by(self, cached: Subject) -> bool:
-        """Return whether the cache is as far as our write, or shows another object by now."""
-        if cached.uid != self.uid:
-            return True
-        mine = self.resource_version
-        if self.superseded and cached.resource_version == mine:
-            return False
-        return not is_older_version(cached.resource_version, mine)
-
-
 class ObjectReconciler(ABC):
     """Reads as: guards with early returns, then the kind's own work, then one status write."""
 
@@ -90,7 +65,7 @@ class ObjectReconciler(ABC):
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime
         self._busy_since: dict[ObjectKey, float] = {}
-        self._written: dict[ObjectKey, _Written] = {}
+        self.own_writes = OwnWrites()
         # how often in a row nobody answered
         self._unanswered: dict[ObjectKey, int] = {}
 
@@ -120,11 +95,11 @@ class ObjectReconciler(ABC):
         cached = self.store.get(request.key)
         if cached is None:
             self.forget(request.key)
-            self._written.pop(request.key, None)
+            self.own_writes.forget(request.key)
             self._unanswered.pop(request.key, None)
             return Result()
         subject = Subject.of(self.resource, cached)
-        behind = self._behind(subject)
+        behind = self.own_writes.behind(cached)
         if behind is not None:
             return Result(requeue_after=max(CATCH_UP_SECONDS, behind))
         if request.priority > LOW and nobody_uses(subject):
@@ -140,26 +115,9 @@ class ObjectReconciler(ABC):
             if draft.subject.resource_version != subject.resource_version:
                 self._wrote(draft.subject)
 
-    def _behind(self, cached: Subject) -> float | None:
-        """Return for how long the cache has not shown our own last write; None where it does.
-
-        What would be decided on it was decided already, and every write refused as stale.
-        """
-        written = self._written.get(cached.key)
-        if written is None:
-            return None
-        behind = asyncio.get_running_loop().time() - written.at
-        if not written.shown_by(cached) and behind < CATCH_UP_LIMIT:
-            return behind
-        del self._written[cached.key]
-        return None
-
     def _wrote(self, subject: Subject, *, superseded: bool = False) -> None:
         """Remember our own write, so that no pass is made of what was before it."""
-        now = asyncio.get_running_loop().time()
-        self._written[subject.key] = _Written(
-            subject.uid, subject.resource_version, now, superseded
-        )
+        self.own_writes.note(subject, self.store.get(subject.key), superseded=superseded)
 
     async def _guarded(self, draft: StatusDraft) -> Result:
         subject = draft.subject

@@ -61,6 +61,7 @@ from .lease import LeaseConfig
 from .loop import Controller, Scope
 from .manager import Manager
 from .metadata import Metadata, metadata_of
+from .packed import Packing
 from .predicates import (
     Event,
     Predicate,
@@ -186,6 +187,7 @@ __all__ = [
     "ObjectKey",
     "ObjectReference",
     "OwnerReference",
+    "Packing",
     "Patch",
     "Predicate",
     "Query",

@@ -2,14 +2,10 @@
 
 Everything lies in one folder and ends with the process that made it, however that ends: the
 servers are bound to it, and a watcher removes the folder.
-
-``python -m tests.bench.site CONFIG ACCOUNT`` is the controller: what ``hybridpg run`` does, with
-the service account in a folder instead of where a pod has it.
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import shutil
@@ -23,15 +19,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import yaml
+from tests.fix_postgres import PgServer, die_with_us, make_server
 
 from .real import Unavailable
-
-if TYPE_CHECKING:  # the controller is this module too, and a pod has no pytest to hold in memory
-    from tests.fix_postgres import PgServer
 
 MAJOR = 15
 MB_A_DATABASE = 8.0
@@ -84,8 +77,6 @@ def folder(databases: int) -> Iterator[Path]:
 @contextmanager
 def postgres(place: Path) -> Iterator[PgServer]:
     """A server with the settings that PostgreSQL comes with."""
-    from tests.fix_postgres import make_server
-
     home = place / "postgres"
     home.mkdir()
     server = make_server(MAJOR, home)
@@ -182,8 +173,6 @@ def controller(
     place: Path, config: dict[str, object], server: str, account: Path
 ) -> Iterator[Controller]:
     """Run the controller until the block ends."""
-    from tests.fix_postgres import die_with_us
-
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         health = probe.getsockname()[1]
@@ -198,7 +187,7 @@ def controller(
     output = place / "controller.log"
     with output.open("ab") as log:
         child = subprocess.Popen(
-            [sys.executable, "-m", "tests.bench.site", str(path), str(account)],
+            [sys.executable, "-m", "tests.bench.pod", str(path), str(account)],
             env={
                 **os.environ,
                 "KUBERNETES_SERVICE_HOST": str(address.hostname),
@@ -233,36 +222,3 @@ def _wait_healthy(made: Controller) -> None:
             return
         time.sleep(0.1)
     raise AssertionError(f"the controller does not start: {made.output.read_text()[-2000:]}")
-
-
-def main(config: Path, account: Path) -> None:
-    """Run the controller as ``hybridpg run`` does."""
-    from hybridpg.app import run_operator
-    from hybridpg.app.cli import logs
-    from hybridpg.app.cli.collector import pause_collections, resume_collections
-    from hybridpg.app.cli.options import installed_options
-    from hybridpg.app.cli.run import health_address
-    from hybridpg.app.config import load_config
-    from hybridpg.controller import AiohttpTransport, load_in_cluster, stop_on_signals
-
-    loaded = load_config(config, {}, installed_options())
-    logs.configure(logs.handler(sys.stderr, as_json=True))
-    cluster = load_in_cluster(folder=account)
-
-    async def run() -> None:
-        pause_collections()
-        with stop_on_signals() as stop:
-            await run_operator(
-                loaded,
-                AiohttpTransport(cluster),
-                stop,
-                health=health_address(loaded.controller, in_pod=False),
-                on_started=resume_collections,
-            )
-
-    asyncio.run(run())
-    assert "kubernetes_asyncio" not in sys.modules, "the token of a pod needs no other client"
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))

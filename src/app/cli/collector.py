@@ -26,9 +26,12 @@ _MMAP_THRESHOLD: Final = -3
 """glibc's name for the bytes from which on memory is taken from the system by itself."""
 MAPPED: Final = 128 * 1024
 """Its default, which grows with the first large block that is freed, unless it is set."""
-TLS_BUFFER: Final = 64 * 1024
-"""Bytes that each TLS connection of asyncio reads into, in place of 256 KB: there are as many as
-workers, and answers to them are short. Watches and lists have buffers of their own."""
+TLS_BUFFER: Final = 32 * 1024
+"""Bytes that each TLS connection of asyncio reads into, in place of 256 KB: two records of TLS.
+
+There are as many as workers, and answers to them are short. Watches and lists have buffers of their
+own.
+"""
 
 
 def pause_collections() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -11,8 +12,10 @@ import pytest
 
 from hybridpg.app.database import DatabaseReconciler
 from hybridpg.app.kinds import DATABASES
-from hybridpg.app.reconciler import CATCH_UP_LIMIT, CATCH_UP_SECONDS
-from hybridpg.controller import KubeObject, MergePatch, ObjectKey, ReadStore, Request, Result
+from hybridpg.app.own_writes import CATCH_UP_LIMIT, OwnWrites
+from hybridpg.app.reconciler import CATCH_UP_SECONDS
+from hybridpg.app.subject import Subject
+from hybridpg.controller import Event, KubeObject, MergePatch, ObjectKey, ReadStore, Request, Result
 from hybridpg.controller.decode import decode_object
 
 from .memory import Role
@@ -151,3 +154,50 @@ async def test_a_database_in_conflict_is_left_alone_by_the_next_start():
     async with world.operator():
         await asyncio.sleep(30)
         assert world.writes() == 0
+
+
+def cached(version: int, uid: str = "u") -> KubeObject:
+    return KubeObject(NAMESPACE, "app", uid, str(version))
+
+
+def written(version: int) -> Subject:
+    metadata = {"namespace": NAMESPACE, "name": "app", "uid": "u", "resourceVersion": str(version)}
+    return Subject(DATABASES, {"metadata": metadata})
+
+
+async def test_nothing_is_remembered_of_writes_that_the_cache_shows():
+    """Ten thousand objects wait for something, each with a status that we wrote."""
+    async with both_ready() as world:
+        for number in range(5):
+            await world.database(f"late-{number}", "nobody")
+        await asyncio.sleep(5)
+        assert world.writes() > 5
+        held = [len(each) for each in gc.get_objects() if isinstance(each, OwnWrites)]
+        assert len(held) >= 2
+        assert sum(held) == 0
+
+
+@pytest.mark.parametrize(
+    ("shown", "left"),
+    [
+        pytest.param(Event(None, cached(5)), 0, id="the version that we wrote"),
+        pytest.param(Event(cached(5), cached(6)), 0, id="a later one"),
+        pytest.param(Event(cached(3), cached(4)), 1, id="an earlier one"),
+        pytest.param(Event(cached(4), None), 0, id="the deletion"),
+        pytest.param(Event(None, cached(1, "v")), 0, id="a new object of the name"),
+    ],
+)
+async def test_a_write_is_remembered_until_an_event_shows_it(shown, left):
+    writes = OwnWrites()
+    writes.note(written(5), cached(4))
+    writes.on_events(iter([shown]), repeated=False)
+    assert len(writes) == left
+
+
+async def test_a_write_that_the_cache_shows_before_it_is_answered_is_not_remembered():
+    writes = OwnWrites()
+    writes.note(written(5), cached(5))
+    assert len(writes) == 0
+    writes.note(written(5), cached(5), superseded=True)
+    assert writes.behind(cached(5)) == 0.0
+    assert writes.behind(cached(6)) is None
