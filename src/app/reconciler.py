@@ -25,6 +25,7 @@ from .errors import NotOurs
 from .failures import CONTRACT, Failure, failure_of
 from .kinds import FINALIZER
 from .own_writes import OwnWrites
+from .patience import Patience
 from .reasons import Condition, Reason
 from .runtime import Runtime
 from .status import StatusDraft
@@ -49,13 +50,6 @@ EFFECTIVE_POLICY: Final = "deletionPolicy"
 STEP_BACK_SECONDS: Final = 0.001
 """Until the pass of an object that steps back: as soon as nothing more urgent waits."""
 
-UNANSWERED_SECONDS: Final = (0.1, 20.0)
-"""Until a target that gave no answer is asked again, at first and at most: fifty servers that hang
-must not take the time of those that work, and one that is back is seen within half a minute."""
-
-BUSY_SECONDS: Final = 5.0
-"""A target that is busy for less is not worth a write; a deletion never waits silently for more."""
-
 
 class ObjectReconciler(ABC):
     """Reads as: guards with early returns, then the kind's own work, then one status write."""
@@ -64,10 +58,8 @@ class ObjectReconciler(ABC):
 
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime
-        self._busy_since: dict[ObjectKey, float] = {}
+        self._patience = Patience(runtime.random)
         self.own_writes = OwnWrites()
-        # how often in a row nobody answered
-        self._unanswered: dict[ObjectKey, int] = {}
 
     @property
     @abstractmethod
@@ -96,7 +88,7 @@ class ObjectReconciler(ABC):
         if cached is None:
             self.forget(request.key)
             self.own_writes.forget(request.key)
-            self._unanswered.pop(request.key, None)
+            self._patience.forget(request.key)
             return Result()
         subject = Subject.of(self.resource, cached)
         behind = self.own_writes.behind(cached)
@@ -135,11 +127,11 @@ class ObjectReconciler(ABC):
         key, busy = draft.subject.key, False
         try:
             result = await step(draft)
-            self._unanswered.pop(key, None)
+            self._patience.answered(key)
             return result
         except Busy as error:
             busy = True
-            if draft.subject.deleting and self._busy_for(key) >= BUSY_SECONDS:
+            if draft.subject.deleting and self._patience.busy(key):
                 draft.progressing(Reason.DELETING, f"the deletion waits: {error}")
                 await self._write(draft)
             return Result(requeue_after=error.retry_after)
@@ -147,22 +139,7 @@ class ObjectReconciler(ABC):
             return await self._fail(draft, error)
         finally:
             if not busy:
-                self._busy_since.pop(key, None)
-
-    def _unanswered_again(self, key: ObjectKey) -> float:
-        """Count that a target gave no answer, and return the seconds until it is asked again.
-
-        The queue would begin with milliseconds each time that the target was only slow meanwhile.
-        """
-        times = self._unanswered[key] = self._unanswered.get(key, 0) + 1
-        first, last = UNANSWERED_SECONDS
-        longest = min(last, first * 2.0 ** min(times, 30))
-        return longest * self.runtime.random.uniform(0.5, 1.0)
-
-    def _busy_for(self, key: ObjectKey) -> float:
-        """Return for how many seconds the target had no time for an object."""
-        now = asyncio.get_running_loop().time()
-        return now - self._busy_since.setdefault(key, now)
+                self._patience.not_busy(key)
 
     async def _converge(self, draft: StatusDraft) -> Result:
         result = await self.converge(draft)
@@ -275,7 +252,7 @@ class ObjectReconciler(ABC):
         self._show_policy(draft)
         await self._write(draft)
         if next_look is None:
-            next_look = self._unanswered_again(draft.subject.key)
+            next_look = self._patience.unanswered(draft.subject.key)
         _log.info("the object waits", reason=failure.reason.value, **_keys(draft.subject))
         return Result(requeue_after=next_look)
 

@@ -6,43 +6,38 @@ observe → plan → apply, then the login and the Secret that publishes it, the
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import ClassVar
 
 from ..backends import (
     Absent,
     AdminLogin,
-    Backend,
     Change,
     Credentials,
     Endpoint,
     Observed,
-    Password,
     Pending,
     Policy,
     Present,
-    Problem,
     Refused,
-    ServerRef,
     ServerState,
     Unknown,
 )
 from ..controller import ObjectKey, ReadStore, Resource, Result
-from ..crds import CredentialRotation, ServerSpec, set_fields
+from ..crds import ServerSpec
 from .binding import ServerTarget, bound_target, is_ours
-from .connection_keys import connection_keys, endpoint_keys, pending_keys
-from .credentials import PasswordTarget
-from .kinds import SECRET_STATE, SERVERS
-from .quota import EFFECTIVE_SIZE, OverCap
+from .kinds import SERVERS
+from .quota import EFFECTIVE_SIZE
 from .reasons import Condition, Reason
 from .reconciler import ObjectReconciler
-from .references import ADMIN_DATABASE
-from .rotation import Login, Rotation, done_or_busy, primary_login
+from .rotation import Rotation, done_or_busy
 from .runtime import Runtime, ServerEntry
-from .schedule import ROTATE_EVERY
-from .secrets import ACTIVE, CredentialsSecret
+from .secrets import CredentialsSecret
 from .server_deletion import databases_of, delete_server
-from .spec import fields_not_in, parse_spec
+from .server_login import publish_login
+from .server_pass import ServerPass
+from .server_spec import show_spec
+from .spec import parse_spec
 from .status import StatusDraft
 from .subject import Subject
 from .targets import (
@@ -51,23 +46,6 @@ from .targets import (
     server_target,
     with_admin,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class _Server:
-    """One server during one pass: its spec, the backend it is bound to and its reference."""
-
-    draft: StatusDraft
-    spec: ServerSpec
-    backend: Backend
-    ref: ServerRef
-
-    @property
-    def provider(self) -> str:
-        return self.backend.name
-
-    def render_pending(self, username: str, password: Password) -> dict[str, str]:
-        return pending_keys(Credentials(username, password), self.provider)
 
 
 class ServerReconciler(ObjectReconciler):
@@ -133,7 +111,7 @@ class ServerReconciler(ObjectReconciler):
         if not observed.state.ready and not revive:
             raise Unknown(f"server {ref.external_name} does not answer: {observed.state.message}")
         if not observed.state.ready:
-            server = _Server(draft, parse_spec(ServerSpec, draft.subject), backend, ref)
+            server = ServerPass(draft, parse_spec(ServerSpec, draft.subject), backend, ref)
             return await self._revive(server, secret, observed)
         endpoint = await backend.endpoint(ref, observed.state)
         if endpoint.admin is not None or secret is not None:
@@ -161,7 +139,7 @@ class ServerReconciler(ObjectReconciler):
         self.runtime.directory.publish(draft.subject.key, ServerEntry(ref, backend.name, full))
 
     async def _revive(
-        self, server: _Server, secret: CredentialsSecret | None, observed: Observed[ServerState]
+        self, server: ServerPass, secret: CredentialsSecret | None, observed: Observed[ServerState]
     ) -> Result:
         """Make a server answer again that is there and was found not to."""
         self.runtime.directory.withdraw(server.draft.subject.key)
@@ -179,7 +157,7 @@ class ServerReconciler(ObjectReconciler):
         await self._bind(draft, target)
         view = await look_at_server(self.runtime, draft, target, spec)
         await self._bind(draft, view.target)
-        server = _Server(draft, spec, view.target.backend, view.target.ref)
+        server = ServerPass(draft, spec, view.target.backend, view.target.ref)
         observed, plan = view.observed, view.changes
         changes = tuple(change for change in plan if not isinstance(change, Refused))
         secret = await self._secret(server, observed)
@@ -191,7 +169,7 @@ class ServerReconciler(ObjectReconciler):
             if pending is not None:
                 return pending
             observed = await server.backend.observe_server(server.ref)
-        self._show_spec(server, plan)
+        show_spec(server, plan, backend_chosen=bool(self.runtime.config.allowed_backends))
         if isinstance(observed, Absent) or not observed.state.ready:
             return self._not_answering(server, observed)
         return await self._publish(server, secret, observed.state)
@@ -206,7 +184,7 @@ class ServerReconciler(ObjectReconciler):
             await draft.write(self.runtime.client)
 
     async def _secret(
-        self, server: _Server, observed: Observed[ServerState]
+        self, server: ServerPass, observed: Observed[ServerState]
     ) -> CredentialsSecret | None:
         """Return the Secret, made before the server is; None where it waits for an endpoint.
 
@@ -217,17 +195,17 @@ class ServerReconciler(ObjectReconciler):
         former = await self._rotation.renaming(server.draft, name)
         adopting = server.ref.external_name if server.ref.adopt else ""
         secret = await self.runtime.secrets.read(subject, name, adopting=adopting)
-        if secret is not None or not server.backend.capabilities.publishes_admin:
+        if secret is not None or not server.publishes_admin:
             return secret
         await self.confirm(server.draft)
-        username = _admin_username(server.backend, observed)
+        username = server.admin_username(observed)
         return await self._rotation.keeper.create(
             subject, name, lambda password: server.render_pending(username, password), former=former
         )
 
     async def _apply(
         self,
-        server: _Server,
+        server: ServerPass,
         secret: CredentialsSecret | None,
         observed: Observed[ServerState],
         changes: tuple[Change, ...],
@@ -237,7 +215,7 @@ class ServerReconciler(ObjectReconciler):
         answers = isinstance(observed, Present) and observed.state.ready
         usable = answers and draft.met(Condition.READY)
         reason = Reason.UPDATING if usable else _down(draft)
-        admin = Credentials(_admin_username(server.backend, observed), newest_password(secret))
+        admin = Credentials(server.admin_username(observed), newest_password(secret))
         outcome = await server.backend.create_or_update_server(server.ref, changes, admin)
         if isinstance(outcome, Pending):
             draft.set("pendingChanges", messages)
@@ -250,37 +228,7 @@ class ServerReconciler(ObjectReconciler):
             draft.note("Updated", note)
         return None
 
-    def _show_spec(self, server: _Server, plan: tuple[Change, ...]) -> None:
-        """Say what of the spec cannot be honoured; the rest is applied all the same."""
-        draft, capabilities = server.draft, server.backend.capabilities
-        problems = list(server.backend.server_spec_valid(server.spec))
-        problems += [Problem(c.field, c.message) for c in plan if isinstance(c, Refused)]
-        texts = [_problem_text(p.field, p.message, p.fallback) for p in problems]
-        wanted = server.spec.backend
-        ignored = wanted and wanted != server.backend.name
-        if ignored and self.runtime.config.allowed_backends:
-            texts.append(f"spec.backend: bound to {server.backend.name}, which cannot change")
-        honoured = capabilities.server_fields
-        if capabilities.publishes_admin:
-            honoured |= {ROTATE_EVERY}
-        unsupported = fields_not_in(set_fields(server.spec), honoured)
-        if unsupported != (draft.get("unsupportedFields") or []):
-            draft.set("unsupportedFields", unsupported)
-            if unsupported:
-                fields = ", ".join(unsupported)
-                draft.note("UnsupportedFields", f"not supported here: {fields}", warning=True)
-        refused = any(not p.fallback for p in problems)
-        message = "; ".join(texts) or "the server is as the spec asks for"
-        before = draft.message(Condition.SYNCED)
-        refused_before = bool(before) and not draft.met(Condition.SYNCED)
-        if texts and message != before and (refused_before or not refused):
-            draft.note("SpecNotHonoured", message, warning=True)  # no transition tells it
-        over = [c for c in plan if isinstance(c, OverCap)]
-        reason = Reason.INVALID_SPEC if refused else Reason.AVAILABLE
-        reason = Reason.QUOTA_EXCEEDED if over else reason
-        draft.condition(Condition.SYNCED, not refused, reason, message)
-
-    def _not_answering(self, server: _Server, observed: Observed[ServerState]) -> Result:
+    def _not_answering(self, server: ServerPass, observed: Observed[ServerState]) -> Result:
         """Say that the server is not there yet, and look again soon."""
         state = observed.state if isinstance(observed, Present) else None
         message = (state.message if state else "") or "the server does not answer yet"
@@ -296,15 +244,12 @@ class ServerReconciler(ObjectReconciler):
         draft.condition(Condition.ENDPOINT_READY, False, reason, message)
 
     async def _publish(
-        self, server: _Server, secret: CredentialsSecret | None, state: ServerState
+        self, server: ServerPass, secret: CredentialsSecret | None, state: ServerState
     ) -> Result:
         """Settle the login, publish it and the endpoint, and say that the server is usable."""
         draft = server.draft
         endpoint = await server.backend.endpoint(server.ref, state)
-        if server.backend.capabilities.publishes_admin:
-            secret = await self._settle_admin(server, _required(secret), state, endpoint)
-        else:
-            secret = await self._publish_endpoint(server, secret, endpoint)
+        secret = await publish_login(self.runtime, self._rotation, server, secret, state, endpoint)
         await self._rotation.renamed(draft, secret.name)
         full = with_admin(endpoint, state.admin_username, secret)
         entry = ServerEntry(server.ref, server.backend.name, full)
@@ -318,65 +263,9 @@ class ServerReconciler(ObjectReconciler):
         message = f"secret {secret.name} is up to date"
         draft.condition(Condition.CREDENTIALS_READY, True, Reason.AVAILABLE, message)
         draft.ready(f"PostgreSQL {state.version} answers at {place}")
-        return self._rotation.look_again(draft, secret, self._schedule(server))
-
-    def _schedule(self, server: _Server) -> CredentialRotation:
-        """Return when the password is changed: never where it is not the tenant's."""
-        ours = server.backend.capabilities.publishes_admin
-        return server.spec.credentials if ours else CredentialRotation()
-
-    async def _settle_admin(
-        self, server: _Server, secret: CredentialsSecret, state: ServerState, endpoint: Endpoint
-    ) -> CredentialsSecret:
-        username = state.admin_username
-
-        def render(password: Password | None) -> dict[str, str]:
-            if password is None:
-                return endpoint_keys(endpoint, ADMIN_DATABASE, server.provider)
-            login = Credentials(username, password)
-            return connection_keys(endpoint, login, ADMIN_DATABASE, server.provider)
-
-        async def apply(login: Credentials) -> None:
-            outcome = await server.backend.update_admin_password(server.ref, state, login)
-            done_or_busy(outcome)
-
-        target = PasswordTarget(
-            username, apply, primary_login(self.runtime.check_login, endpoint, ADMIN_DATABASE)
-        )
-        login = Login(endpoint, render, target)
-        return await self._rotation.settle(server.draft, secret, login, self._schedule(server))
-
-    async def _publish_endpoint(
-        self, server: _Server, secret: CredentialsSecret | None, endpoint: Endpoint
-    ) -> CredentialsSecret:
-        """Publish where the server is and nothing else: its admin login is not the tenant's."""
-        why = f"the admin login of a server of backend {server.provider} is not changed here"
-        self._rotation.refuse(server.draft, why)
-        subject, store = server.draft.subject, self.runtime.secrets
-        values = endpoint_keys(endpoint, ADMIN_DATABASE, server.provider)
-        if secret is None:
-            secret = await store.create(subject, server.spec.credentials_secret, values)
-        secret = await store.publish(secret, values, annotations={SECRET_STATE: ACTIVE})
-        self._rotation.published(subject, secret)
-        return secret
-
-
-def _admin_username(backend: Backend, observed: Observed[ServerState]) -> str:
-    state = observed.state if isinstance(observed, Present) else None
-    return (state.admin_username if state else "") or backend.capabilities.admin_username
-
-
-def _required(secret: CredentialsSecret | None) -> CredentialsSecret:
-    if secret is None:
-        raise AssertionError("a backend that publishes its admin has a Secret by now")
-    return secret
+        return self._rotation.look_again(draft, secret, server.schedule)
 
 
 def _down(draft: StatusDraft) -> Reason:
     """Return why a server that does not answer is not Ready."""
     return Reason.CREATING if draft.get("endpoint") is None else Reason.UNREACHABLE
-
-
-def _problem_text(field: str, message: str, fallback: str) -> str:
-    text = f"spec.{field}: {message}"
-    return f"{text}; using {fallback}" if fallback else text

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from hybridpg.app import run_operator
 from hybridpg.app.cli import logs
-from hybridpg.app.cli.collector import pause_collections, resume_collections
+from hybridpg.app.cli.collector import tune_collector
 from hybridpg.app.cli.options import installed_options
 from hybridpg.app.cli.run import health_address
 from hybridpg.app.config import load_config
@@ -26,14 +26,13 @@ def main(config: Path, account: Path) -> None:
     cluster = load_in_cluster(folder=account)
 
     async def run() -> None:
-        pause_collections()
         with stop_on_signals() as stop:
             await run_operator(
                 loaded,
                 AiohttpTransport(cluster),
                 stop,
                 health=health_address(loaded.controller, in_pod=False),
-                on_started=resume_collections,
+                on_started=tune_collector(),
             )
 
     asyncio.run(run())

@@ -9,10 +9,12 @@ their own process.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import ctypes
 import gc
 from asyncio import sslproto
+from collections.abc import Callable
 from typing import Final
 
 THRESHOLDS: Final = (10_000, 20, 100)
@@ -33,6 +35,12 @@ There are as many as workers, and answers to them are short. Watches and lists h
 own.
 """
 
+PAUSED_SECONDS: Final = 60.0
+"""At most: where the caches do not get complete, garbage must not pile up."""
+GIVE_BACK_SECONDS: Final = 10.0
+"""glibc gives back by itself what is free at the end of its heap, and each version of an object
+that a burst leaves behind is in the middle. To look takes milliseconds."""
+
 
 def pause_collections() -> None:
     """Switch automatic collections off while the caches are filled, and limit what is held."""
@@ -48,8 +56,35 @@ def pause_collections() -> None:
 def resume_collections() -> None:
     """Take everything that exists now out of future collections, and switch them on again."""
     gc.collect()
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).malloc_trim(0)  # what the lists took on their way in
+    _give_back()
     gc.freeze()
     gc.set_threshold(*THRESHOLDS)
     gc.enable()
+
+
+def tune_collector() -> Callable[[], None]:
+    """Stop collections; return what starts them again when the caches are filled.
+
+    From then on, memory that a burst took and left behind goes back to the system while the event
+    loop runs.
+    """
+    pause_collections()
+    loop = asyncio.get_running_loop()
+    limit = loop.call_later(PAUSED_SECONDS, resume_collections)
+
+    def started() -> None:
+        limit.cancel()
+        resume_collections()
+        _keep_giving_back(loop)
+
+    return started
+
+
+def _keep_giving_back(loop: asyncio.AbstractEventLoop) -> None:
+    _give_back()
+    loop.call_later(GIVE_BACK_SECONDS, _keep_giving_back, loop)
+
+
+def _give_back() -> None:
+    with contextlib.suppress(OSError, AttributeError):  # another C library has no such function
+        ctypes.CDLL(None).malloc_trim(0)

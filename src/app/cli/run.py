@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -22,14 +21,11 @@ from ...controller import (
 from ..config import Config, ControllerConfig, load_config
 from ..operator import run_operator
 from . import logs
-from .collector import pause_collections, resume_collections
+from .collector import tune_collector
 from .options import ConfigFile, Kubeconfig, installed_options
 
 if TYPE_CHECKING:
     from ...controller.tracing import Tracing
-
-COLLECTIONS_PAUSED: Final = 60.0
-"""Seconds at most: where the caches do not get complete, garbage must not pile up."""
 
 POD_HEALTH: Final = ":8080"
 """Every address of the pod, and the port that the predecessor's probes ask."""
@@ -59,7 +55,7 @@ async def _run(config: Config, kubeconfig: Path | None) -> None:
             lease=config.controller.lease.lease(cluster.namespace),
             health=health_address(config.controller, in_pod=_in_pod(kubeconfig)),
             tracing=_tracing() if config.controller.tracing else None,
-            on_started=_tune_collector() if config.controller.tune_collector else None,
+            on_started=tune_collector() if config.controller.tune_collector else None,
         )
     _log.info("stopped")
 
@@ -72,18 +68,6 @@ def _tracing() -> Tracing:
     from ...controller.tracing import Tracing
 
     return Tracing(trace.get_tracer_provider())
-
-
-def _tune_collector() -> Callable[[], None]:
-    """Stop collections; return what starts them again when the caches are filled."""
-    pause_collections()
-    limit = asyncio.get_running_loop().call_later(COLLECTIONS_PAUSED, resume_collections)
-
-    def started() -> None:
-        limit.cancel()
-        resume_collections()
-
-    return started
 
 
 def _in_pod(kubeconfig: Path | None) -> bool:

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from hybridpg.app.kinds import SERVERS
-from hybridpg.app.reconciler import UNANSWERED_SECONDS
+from hybridpg.app.patience import UNANSWERED_SECONDS
 from hybridpg.backends import Busy, Observed, ServerRef, ServerState, Unknown
 
 from .memory import MemoryBackend

@@ -10,13 +10,38 @@ from asyncio import sslproto
 
 import pytest
 
+from hybridpg.app.cli import collector
 from hybridpg.app.cli.collector import (
     THRESHOLDS,
     TLS_BUFFER,
     pause_collections,
     resume_collections,
+    tune_collector,
 )
 
+GIVEN_BACK = """
+import asyncio
+from hybridpg.app.cli import collector
+
+def resident():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * 4096
+
+async def run():
+    collector.GIVE_BACK_SECONDS = 0.01
+    started = collector.tune_collector()
+    started()
+    before = resident()
+    blocks = [bytes(2000) for _ in range(20_000)]
+    last = bytes(2000)  # keeps the heap from becoming shorter
+    blocks.clear()
+    taken = resident() - before
+    while 2 * (resident() - before) > taken:
+        await asyncio.sleep(0.01)
+    print(taken, len(last))
+
+asyncio.run(asyncio.wait_for(run(), 20))
+"""
 FREED = """
 import ctypes
 from hybridpg.app.cli.collector import pause_collections
@@ -77,3 +102,21 @@ def test_large_blocks_that_are_freed_go_back_to_the_system():
     held = int(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
 
     assert held < 2**24, "of 50 MiB"
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
+def test_what_a_burst_left_behind_goes_back_to_the_system_while_it_runs():
+    command = [sys.executable, "-c", GIVEN_BACK]
+    done = subprocess.run(command, capture_output=True, check=True, text=True)
+    taken, _ = map(int, done.stdout.split())
+
+    assert taken > 2**25
+
+
+async def test_collections_go_on_where_the_caches_stay_incomplete(monkeypatch):
+    monkeypatch.setattr(collector, "PAUSED_SECONDS", 0.0)
+    tune_collector()
+    assert not gc.isenabled()
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert gc.isenabled()
