@@ -57,15 +57,19 @@ class Client:
         key: ObjectKey,
         *,
         subresource: str = "",
+        resource_version: str = "",
         metadata_only: bool = False,
     ) -> JsonObject:
-        """Read one object from the API server, not from a cache.
+        """Read one object from the API server, not from a cache of ours.
 
-        ``metadata_only`` reads it as a ``PartialObjectMetadata``: without spec, status and data.
+        With ``resource_version`` it is at least as new as that, and may come from the server's own
+        cache: with ``"0"`` it may be of any age, and costs etcd nothing. ``metadata_only`` reads it
+        as a ``PartialObjectMetadata``: without spec, status and data.
         """
         path = object_path(resource, key, subresource)
         accept = METADATA if metadata_only else ACCEPT
-        return json_object(await self._send("GET", path, accept=accept))
+        asked = query({"resourceVersion": resource_version})
+        return json_object(await self._send("GET", path, query=asked, accept=accept))
 
     async def list(
         self,

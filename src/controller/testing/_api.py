@@ -12,7 +12,7 @@ from ..types import JsonObject, ObjectKey
 from . import _meta, _patch
 from ._apply import apply, writer
 from ._decode import Decoded, decode_body, decode_json, field_validation, settle
-from ._lists import list_objects
+from ._lists import list_objects, too_large
 from ._objects import NAMESPACES, Objects, check_name
 from ._request import Answer, Call, DeleteOptions
 from ._status import (
@@ -54,7 +54,9 @@ def _check_subresource(call: Call) -> None:
 
 
 def _get(objects: Objects, call: Call) -> Answer:
-    kind = call.target.kind
+    kind, wanted = call.target.kind, call.query.get("resourceVersion", "")
+    if wanted.isdigit() and int(wanted) > objects.storage.version:
+        raise too_large(int(wanted), objects.storage.version)
     return Answer(200, kind.show(objects.get(kind, call.target.key)))
 
 

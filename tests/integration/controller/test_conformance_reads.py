@@ -132,6 +132,20 @@ async def test_a_list_from_the_future_is_a_timeout(world: World):
     assert refused.json["details"]["causes"][0]["reason"] == "ResourceVersionTooLarge"
 
 
+async def test_an_object_of_any_version_is_the_one_that_is_there(world: World):
+    made = await world.post(world.secrets, {"metadata": {"name": "a"}})
+    for version in ("0", made.version):
+        found = await read(world, f"{world.secrets}/a", resourceVersion=version)
+        assert (found.status, found.version) == (200, made.version)
+
+
+async def test_an_object_from_the_future_is_a_timeout(world: World):
+    await world.post(world.secrets, {"metadata": {"name": "a"}})
+    refused = await read(world, f"{world.secrets}/a", resourceVersion=FUTURE)
+    assert (refused.status, refused.json["reason"]) == (504, "Timeout")
+    assert refused.json["details"]["causes"][0]["reason"] == "ResourceVersionTooLarge"
+
+
 async def test_an_object_shows_its_metadata_alone(world: World):
     made = await world.post(world.secrets, {"metadata": {"name": "a"}, "data": {"k": "YQ=="}})
     found = await read(world, f"{world.secrets}/a", PARTIAL)

@@ -12,7 +12,7 @@ from hybridpg.app.inventory import InventoryLoop
 from hybridpg.app.sweep import MAX_READS_PER_SECOND, SecretSweep
 from hybridpg.app.verification import PublishedSecret, PublishedSecrets
 from hybridpg.backends import Owner, Unknown
-from hybridpg.controller import SECRETS, Client, MergePatch, ObjectKey
+from hybridpg.controller import SECRETS, Client, Headers, MergePatch, ObjectKey, Query, Response
 from hybridpg.controller.testing import FakeCluster
 
 pytestmark = pytest.mark.virtual_time
@@ -120,11 +120,32 @@ async def test_the_loop_sweeps_at_its_interval():
     task.cancel()
 
 
+class Asking(FakeCluster):
+    """Notes how each request was asked."""
+
+    def __init__(self) -> None:
+        super().__init__(seed=1)
+        self.asked: list[tuple[dict[str, str], dict[str, str]]] = []
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Query = (),
+        headers: Headers = (),
+        body: bytes | None = None,
+    ) -> Response:
+        """Note the request, and answer it."""
+        self.asked.append((dict(query), dict(headers)))
+        return await super().request(method, path, query=query, headers=headers, body=body)
+
+
 class Swept:
     """A cluster with Secrets, what was published of them, and who was woken."""
 
     def __init__(self) -> None:
-        self.cluster = FakeCluster(seed=1)
+        self.cluster = Asking()
         self.client = Client(self.cluster)
         self.published = PublishedSecrets()
         self.woken: list[ObjectKey] = []
@@ -146,6 +167,17 @@ async def test_an_untouched_secret_wakes_nobody_and_is_never_listed():
     assert swept.woken == []
     reads = [r for r in swept.cluster.requests if r.method == "GET"]
     assert [r.path for r in reads] == ["/api/v1/namespaces/default/secrets/a"]
+
+
+async def test_a_sweep_reads_no_password_and_costs_etcd_nothing():
+    """Thousands of Secrets are looked at, again and again."""
+    swept = Swept()
+    await swept.add("a")
+    swept.cluster.asked.clear()
+    await swept.sweep.sweep()
+    ((query, headers),) = swept.cluster.asked
+    assert query == {"resourceVersion": "0"}
+    assert headers["accept"].startswith("application/json;as=PartialObjectMetadata;")
 
 
 async def test_an_edited_and_a_deleted_secret_wake_their_objects():

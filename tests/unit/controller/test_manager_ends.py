@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 from tests.unit.controller.elections import read
-from tests.unit.controller.test_manager_leading import Replica
+from tests.unit.controller.replicas import Replica
 
 from hybridpg.controller.errors import LeaseLost
 from hybridpg.controller.testing import FakeCluster
