@@ -9,4 +9,8 @@ import pytest
 pytest_plugins = sorted(f"tests.{path.stem}" for path in Path(__file__).parent.glob("fix_*.py"))
 
 # marked all at once: a plugin may import another one before pytest comes to load that
-pytest.register_assert_rewrite(*pytest_plugins)
+pytest.register_assert_rewrite(
+    *pytest_plugins,
+    "tests.integration.controller.fault_bench",
+    "tests.integration.kill_witnesses",
+)

@@ -1,14 +1,11 @@
-"""The client against a real API server: every verb, and the answers that code depends on."""
+"""The client against a real API server: objects, patches, subresources and discovery."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Any
 
 import pytest
-from tests.fix_testenv import TestEnv
-from tests.requirements import require
+from tests.integration.controller.client_objects import CONFIG_MAPS, config_map
 
 from hybridpg.controller.client import (
     ApplyPatch,
@@ -18,7 +15,6 @@ from hybridpg.controller.client import (
     find_resource,
     is_served,
 )
-from hybridpg.controller.decode import BOOKMARK, WatchEvent, decode_event
 from hybridpg.controller.errors import (
     AlreadyExists,
     ApiError,
@@ -27,21 +23,11 @@ from hybridpg.controller.errors import (
     Invalid,
     NotFound,
 )
-from hybridpg.controller.types import LEASES, NAMESPACES, JsonObject, ObjectKey, Resource
+from hybridpg.controller.types import LEASES, JsonObject, ObjectKey, Resource
 
 pytestmark = pytest.mark.testenv
 
-CONFIG_MAPS = Resource("", "v1", "configmaps", "ConfigMap")
 REPLICATION = Resource("apps", "v1", "deployments", "Deployment")
-
-
-def config_map(name: str, **data: str) -> JsonObject:
-    return {
-        "apiVersion": "v1",
-        "kind": "ConfigMap",
-        "metadata": {"name": name, "labels": {"name": name}},
-        "data": data,
-    }
 
 
 def deployment(name: str) -> JsonObject:
@@ -59,27 +45,6 @@ def deployment(name: str) -> JsonObject:
             },
         },
     }
-
-
-async def watch_until(
-    client: Client, namespace: str, done: Callable[[list[WatchEvent]], bool], **options: Any
-) -> list[WatchEvent]:
-    events: list[WatchEvent] = []
-    stream = client.watch(CONFIG_MAPS, namespace=namespace, timeout_seconds=20, **options)
-    async for lines in stream:
-        events += [decode_event(line) for line in lines]
-        if done(events):
-            break
-    await stream.aclose()  # type: ignore[attr-defined]  # it is an async generator
-    return events
-
-
-@pytest.fixture
-def create(real_client: Client, namespace: str) -> Callable[..., Awaitable[JsonObject]]:
-    async def make(name: str, **data: str) -> JsonObject:
-        return await real_client.create(CONFIG_MAPS, config_map(name, **data), namespace=namespace)
-
-    return make
 
 
 async def test_an_object_is_created_read_replaced_and_deleted(real_client, namespace, create):
@@ -190,72 +155,6 @@ async def test_apply_creates_then_owns_its_fields(real_client, namespace, testen
     assert forced["data"] == {"x": "2"}
 
 
-# --- deletion ----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("field", ["uid", "resource_version"])
-async def test_a_deletion_with_a_wrong_precondition_is_a_conflict(
-    real_client, namespace, create, field: str
-):
-    await create("a")
-    key = ObjectKey(namespace, "a")
-
-    with pytest.raises(Conflict):
-        await real_client.delete(CONFIG_MAPS, key, **{field: "1"})
-    await real_client.get(CONFIG_MAPS, key)
-
-
-async def test_a_deletion_with_the_right_preconditions_succeeds(real_client, namespace, create):
-    meta = (await create("a"))["metadata"]
-    key = ObjectKey(namespace, "a")
-
-    await real_client.delete(
-        CONFIG_MAPS, key, uid=meta["uid"], resource_version=meta["resourceVersion"]
-    )
-
-    with pytest.raises(NotFound):
-        await real_client.delete(CONFIG_MAPS, key)
-
-
-async def test_what_an_object_owns_goes_with_it(
-    real_client: Client, namespace: str, create, testenv: TestEnv
-):
-    require(testenv.collects_garbage, "no kube-controller-manager here to collect garbage")
-    owner = await create("owner")
-    reference = {
-        "apiVersion": "v1",
-        "kind": "ConfigMap",
-        "name": "owner",
-        "uid": owner["metadata"]["uid"],
-    }
-    owned = config_map("owned")
-    owned["metadata"]["ownerReferences"] = [reference]
-    await real_client.create(CONFIG_MAPS, owned, namespace=namespace)
-
-    version = (await real_client.list(CONFIG_MAPS, namespace=namespace)).resource_version
-    await real_client.delete(CONFIG_MAPS, ObjectKey(namespace, "owner"), propagation="Background")
-    events = await watch_until(
-        real_client, namespace, lambda seen: len(seen) >= 2, resource_version=version
-    )
-
-    assert [(event.type, event.object.name) for event in events] == [
-        ("DELETED", "owner"),
-        ("DELETED", "owned"),
-    ]
-
-
-async def test_a_deleted_namespace_is_emptied_and_goes(
-    real_client: Client, namespace: str, create, testenv: TestEnv
-):
-    require(testenv.collects_garbage, "no kube-controller-manager here to empty namespaces")
-    await create("a")
-    await real_client.delete(NAMESPACES, ObjectKey("", namespace))
-
-    async with asyncio.timeout(20):
-        while (await real_client.list(CONFIG_MAPS, namespace=namespace)).items:
-            await asyncio.sleep(0.02)
-
-
 # --- subresources ------------------------------------------------------------------------------
 
 
@@ -312,135 +211,6 @@ async def test_a_lease_is_taken_by_only_one_of_two(real_client: Client, namespac
     assert sum(isinstance(result, Conflict) for result in results) == 1
     [winner] = [result for result in results if isinstance(result, str)]
     assert (await real_client.get(LEASES, key))["spec"]["holderIdentity"] == winner
-
-
-# --- lists -------------------------------------------------------------------------------------
-
-
-async def test_a_list_comes_in_pages_of_one_state(real_client: Client, namespace: str, create):
-    for name in "abcde":
-        await create(name)
-
-    first = await real_client.list(CONFIG_MAPS, namespace=namespace, limit=2)
-    await create("later")
-    names = [item.name for item in first.items]
-    page = first
-    while page.continue_token:
-        page = await real_client.list(
-            CONFIG_MAPS, namespace=namespace, limit=2, continue_token=page.continue_token
-        )
-        names += [item.name for item in page.items]
-
-    assert first.remaining == 3
-    assert names == [*"abcde"]
-    assert page.resource_version == first.resource_version
-
-
-@pytest.mark.parametrize(
-    ("options", "names"),
-    [
-        ({"label_selector": "name in (a,b)"}, ["a", "b"]),
-        ({"label_selector": "name!=a,name"}, ["b", "c"]),
-        ({"field_selector": "metadata.name=c"}, ["c"]),
-        ({"label_selector": "none=x"}, []),
-    ],
-)
-async def test_a_list_is_selected_by_labels_and_fields(
-    real_client, namespace, create, options, names
-):
-    for name in "abc":
-        await create(name)
-
-    page = await real_client.list(CONFIG_MAPS, namespace=namespace, **options)
-
-    assert [item.name for item in page.items] == names
-
-
-async def test_a_list_across_namespaces_holds_this_one(real_client: Client, namespace: str, create):
-    await create("a")
-
-    page = await real_client.list(CONFIG_MAPS, label_selector="name=a")
-
-    assert ObjectKey(namespace, "a") in {item.key for item in page.items}
-
-
-async def test_a_cached_list_is_not_older_than_asked(real_client: Client, namespace: str, create):
-    version = (await create("a"))["metadata"]["resourceVersion"]
-
-    page = await real_client.list(
-        CONFIG_MAPS,
-        namespace=namespace,
-        resource_version=version,
-        resource_version_match="NotOlderThan",
-    )
-
-    assert [item.name for item in page.items] == ["a"]
-    assert int(page.resource_version) >= int(version)
-
-
-async def test_a_large_list_comes_whole_although_it_is_compressed(real_client, namespace, create):
-    for number in range(8):
-        await create(f"big-{number}", data=f"{number}" * 500_000)
-
-    page = await real_client.list(CONFIG_MAPS, namespace=namespace)
-
-    assert [item.decode()["data"]["data"][:2] for item in page.items] == [
-        f"{number}" * 2 for number in range(8)
-    ]
-
-
-# --- watches -----------------------------------------------------------------------------------
-
-
-async def test_a_watch_tells_every_change_after_a_version(real_client, namespace, create):
-    version = (await real_client.list(CONFIG_MAPS, namespace=namespace)).resource_version
-    await create("a", x="1")
-    await real_client.patch(
-        CONFIG_MAPS, ObjectKey(namespace, "a"), MergePatch({"data": {"x": "2"}})
-    )
-    await real_client.delete(CONFIG_MAPS, ObjectKey(namespace, "a"))
-
-    events = await watch_until(
-        real_client, namespace, lambda seen: len(seen) == 3, resource_version=version
-    )
-
-    assert [event.type for event in events] == ["ADDED", "MODIFIED", "DELETED"]
-    versions = [int(event.object.resource_version) for event in events]
-    assert versions == sorted(versions)
-
-
-async def test_a_watch_brings_the_list_first_and_marks_its_end(real_client, namespace, create):
-    await create("a")
-    await create("b")
-
-    events = await watch_until(
-        real_client,
-        namespace,
-        lambda seen: seen[-1].type == BOOKMARK,
-        send_initial_events=True,
-    )
-
-    assert [event.object.name for event in events[:-1]] == ["a", "b"]
-    annotations = events[-1].object.decode()["metadata"]["annotations"]
-    assert annotations == {"k8s.io/initial-events-end": "true"}
-
-
-async def test_a_watch_ends_by_itself_after_its_time(real_client: Client, namespace: str):
-    stream = real_client.watch(CONFIG_MAPS, namespace=namespace, timeout_seconds=1, bookmarks=False)
-
-    async with asyncio.timeout(10):
-        assert [lines async for lines in stream] == []
-
-
-async def test_an_event_of_more_than_a_megabyte_comes_whole(real_client, namespace, create):
-    version = (await real_client.list(CONFIG_MAPS, namespace=namespace)).resource_version
-    await create("big", data="x" * 1_040_000)
-
-    [event] = await watch_until(
-        real_client, namespace, lambda seen: len(seen) == 1, resource_version=version
-    )
-
-    assert len(event.object.decode()["data"]["data"]) == 1_040_000
 
 
 # --- discovery ---------------------------------------------------------------------------------
