@@ -35,7 +35,7 @@ SYNC_SECONDS: Final = 120.0
 """A cache that is not complete after that will not be without somebody's help."""
 
 SLICE_SECONDS: Final = 0.002
-SLICE_RUNS: Final = 64
+SLICE_RUNS: Final = 256
 """After so long or so many runs a worker lets others have the event loop: a run that waits for
 nothing never does so by itself, and ten workers with a full queue must not stop the watches."""
 
