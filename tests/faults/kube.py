@@ -6,20 +6,17 @@ one: lost, doubled, late, cut in the middle.
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from aiohttp import web
+from tests.faults.kube_faults import ANSWERS, EVENT, EVENTS, UNSEEN, Unseen, faults_at
 from tests.faults.pasts import Former
 from tests.faults.seam import (
-    CRASH,
     CRASH_BEFORE,
     CRASH_COMMITTED,
-    ERROR,
-    WATCH,
     Call,
     Fault,
     Point,
@@ -28,104 +25,17 @@ from tests.faults.seam import (
     Strike,
     Trace,
 )
-from tests.proxy.rules import (
-    GENERATED,
-    WATCHES,
-    WRITES,
-    Answer,
-    CutBody,
-    Do,
-    Hang,
-    Lose,
-    Rule,
-    What,
-)
+from tests.proxy.rules import GENERATED, Do, Rule, What
 from tests.proxy.server import Proxy, Recorded
-from tests.proxy.streams import (
-    CutFrame,
-    CutLine,
-    End,
-    Ended,
-    Late,
-    Lines,
-    NoBookmarks,
-    Repeat,
-    Say,
-    Silence,
-    StreamFault,
-    error_event,
-)
+from tests.proxy.streams import Lines, StreamFault
 
 from hybridpg.controller.client import Config
 
 LETTER = "K"
-EVENT = "EVENT"
 LISTED = "WATCHLIST"
 """The watch that begins with a list: all that a controller knows when it starts."""
 SEEN = "seen"
 """Where a request keeps its entry of the trace."""
-LATE_SECONDS = 0.6
-"""Later than the controller's own next write, which takes a few milliseconds."""
-UNSEEN_SECONDS = 0.3
-"""For as long events are lost until the watch says that it lost some."""
-
-
-def _refusal(status: int, reason: str, **headers: str) -> Answer:
-    body = {
-        "kind": "Status",
-        "apiVersion": "v1",
-        "metadata": {},
-        "status": "Failure",
-        "message": "scripted by the fault harness",
-        "reason": reason,
-        "code": status,
-    }
-    return Answer(
-        status, json.dumps(body).encode(), {"Content-Type": "application/json", **headers}
-    )
-
-
-ANSWERS: Mapping[str, What] = {
-    "reset-before": Lose(),
-    "reset-committed": Lose(committed=True),
-    "hang-before": Hang(),
-    "hang-committed": Hang(committed=True),
-    "cut": CutBody(),
-    "500": _refusal(500, "InternalError"),
-    "503": _refusal(503, "ServiceUnavailable"),
-    "429": _refusal(429, "TooManyRequests", **{"Retry-After": "1"}),
-    "401": _refusal(401, "Unauthorized"),
-    "403": _refusal(403, "Forbidden"),
-    "409": _refusal(409, "Conflict"),
-    "410": _refusal(410, "Expired"),
-}
-ON_WRITES = ("reset-before", "reset-committed", "cut", "500", "503", "429", "401", "403", "409")
-HANGS_ON_WRITES = ("hang-before", "hang-committed")
-ON_READS = ("reset-before", "cut", "500", "503", "429", "401", "403", "hang-before")
-ON_WATCHES = ("reset-before", "500", "503", "429", "401", "403", "410")
-EVENTS: Mapping[str, StreamFault] = {
-    "end": End(),
-    "cut-frame": CutFrame(),
-    "cut-line": CutLine(),
-    "410": Say(error_event(410, "Expired"), last=True),
-    "repeat": Repeat(),
-    "late": Late(LATE_SECONDS),
-    "no-bookmarks": NoBookmarks(),
-    "garbage": Say(b'{"type":"MODIFIED","object":{"metadata"\n'),
-    "unknown": Say(b'{"type":"PERHAPS","object":{"kind":"Status"}}\n'),
-    "silence": Silence(),
-}
-UNSEEN = "unseen"
-"""Events are lost, and then the watch says so: what was between is never seen."""
-
-
-class _Unseen:
-    """Loses what comes for a while and ends the watch as one that missed events."""
-
-    async def perturb(self, lines: Lines) -> Lines:
-        await asyncio.sleep(UNSEEN_SECONDS)
-        yield error_event(410, "Expired")
-        raise Ended
 
 
 class KubeSeam(Proxy):
@@ -141,7 +51,7 @@ class KubeSeam(Proxy):
         """How many requests, without watches, have no answer yet."""
         self.polls = False
         """Whether Secrets are read by the clock: then such a read says nothing."""
-        self._strikes: dict[Call, tuple[StreamFault | _Unseen, Strike]] = {}
+        self._strikes: dict[Call, tuple[StreamFault | Unseen, Strike]] = {}
         self.formers: dict[str, Former] = {}
         """What the next watch that begins with a list is told, by the plural of its kind."""
 
@@ -152,14 +62,14 @@ class KubeSeam(Proxy):
 
     def faults(self, seen: Seen) -> Sequence[Fault]:
         """Return what can go wrong at a call or event."""
-        return tuple(_faults(seen))
+        return tuple(faults_at(seen))
 
     def arm(self, point: Point, process: Process) -> Strike:
         """Let the fault happen at its call."""
         strike = Strike(point)
         call, fault = point.call, point.fault
         if call.verb == EVENT:
-            what = _Unseen() if fault.kind == UNSEEN else EVENTS[fault.kind]
+            what = Unseen() if fault.kind == UNSEEN else EVENTS[fault.kind]
             self._strikes[call] = (what, strike)
             return strike
         if fault == CRASH_BEFORE:
@@ -235,7 +145,7 @@ class KubeSeam(Proxy):
                 yield made
             return
 
-    def _struck(self, kind: str, line: bytes) -> tuple[StreamFault | _Unseen, Strike] | None:
+    def _struck(self, kind: str, line: bytes) -> tuple[StreamFault | Unseen, Strike] | None:
         event = json.loads(line)
         if event["type"] in ("BOOKMARK", "ERROR"):
             return None
@@ -290,21 +200,6 @@ def _fields(document: Any, depth: int, prefix: str = "") -> Iterator[str]:
         return
     for key, value in document.items():
         yield from _fields(value, depth - 1, f"{prefix}.{key}" if prefix else key)
-
-
-def _faults(seen: Seen) -> Iterator[Fault]:
-    verb = seen.call.verb
-    if verb == EVENT:
-        yield from (Fault(WATCH, kind) for kind in (*EVENTS, UNSEEN))
-    elif verb in WATCHES:
-        yield from (Fault(ERROR, kind) for kind in ON_WATCHES)
-    elif verb in WRITES:
-        yield CRASH_BEFORE
-        yield CRASH_COMMITTED
-        yield from (Fault(ERROR, kind) for kind in (*ON_WRITES, *HANGS_ON_WRITES))
-    else:
-        yield Fault(CRASH, "committed")
-        yield from (Fault(ERROR, kind) for kind in ON_READS)
 
 
 __all__ = ["EVENT", "LETTER", "KubeSeam"]

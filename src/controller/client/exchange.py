@@ -23,6 +23,7 @@ ERROR_BODY_LIMIT: Final = 64 * 1024
 """Bytes of an error's body that are read: a Status is small, whatever else comes is cut."""
 BODY_LIMIT: Final = 1024 * 1024 * 1024
 """Bytes of an answer: a page of 500 objects as large as etcd stores them is 750 MiB."""
+_VERSION: Final = "resourceVersion"
 _JSON: Final = ("accept", "application/json")
 
 
@@ -47,8 +48,8 @@ class Exchange:
 
     @property
     def is_list(self) -> bool:
-        """Whether a list is asked for, as JSON: a single object is asked for without a query."""
-        if self.method != "GET" or not self.query:
+        """Whether a list is asked for, as JSON: of a single object only the version is said."""
+        if self.method != "GET" or all(name == _VERSION for name, _ in self.query):
             return False
         return any(
             name == "accept" and value.startswith("application/json")

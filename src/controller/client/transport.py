@@ -14,13 +14,13 @@ import contextlib
 import functools
 import logging
 import weakref
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from typing import Final, TypeVar
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from typing import Final
 
 import aiohttp
 from yarl import URL
 
-from ..errors import TransportError, Unauthorized
+from ..errors import TransportError
 from ..protocols import Response
 from ..types import LEASES, Headers, Query
 from .config import Config
@@ -36,9 +36,10 @@ from .exchange import (
     refusal_of,
 )
 from .framing import LineFramer
-from .http_errors import FOREIGN, is_reset, is_untrusted, translate
+from .http_errors import FOREIGN, is_reset, translate
 from .httphead import Unsupported
 from .linestream import LineStream
+from .logins import Logins
 from .measured import NO_ANSWER
 from .pages import PageReader
 from .sessions import READ_SIZE, SessionPool
@@ -51,7 +52,6 @@ REQUEST_CONNECTIONS: Final = 100
 UNLIMITED: Final = 0
 """Connections for Leases and watches: none of them ever waits for another one."""
 _LEASES: Final = f"/apis/{LEASES.api_version}/"
-T = TypeVar("T")
 
 
 class AiohttpTransport:
@@ -79,7 +79,7 @@ class AiohttpTransport:
         self._user_agent = user_agent  # one that looks like a browser gets indented JSON
         self._in_place = in_place and not config.proxy
         encrypted = URL(config.host).scheme == "https"
-        self._contexts = TlsContexts(config.current_tls) if encrypted else None
+        self._logins = Logins(config, TlsContexts(config.current_tls) if encrypted else None)
         within = aiohttp.ClientTimeout(
             total=self._timeouts.request, sock_connect=self._timeouts.connect
         )
@@ -97,14 +97,16 @@ class AiohttpTransport:
         self._streams: weakref.WeakSet[LineStream] = weakref.WeakSet()
         self._pages = PageReader(limit=BODY_LIMIT, error_limit=ERROR_BODY_LIMIT)
         self._pages_in_place = self._in_place
-        self._closed = False
-        # (code of the first answer, method) -> requests that were sent once more from here
-        self.retries: dict[tuple[str, str], int] = {}
 
     @property
     def config(self) -> Config:
         """What this transport was made from."""
         return self._config
+
+    @property
+    def retries(self) -> Mapping[tuple[str, str], int]:
+        """Requests that were sent once more from here, by code of the first answer and method."""
+        return self._logins.retries
 
     async def request(
         self,
@@ -118,7 +120,7 @@ class AiohttpTransport:
         """Send one request and read the whole answer; an error status is an answer."""
         exchange = Exchange(method, path, query, headers, body)
         try:
-            return await self._logged_in(functools.partial(self._exchange, exchange), method)
+            return await self._logins.logged_in(functools.partial(self._exchange, exchange), method)
         except FOREIGN as error:
             raise translate(error, str(exchange)) from error
 
@@ -149,50 +151,11 @@ class AiohttpTransport:
 
     async def close(self) -> None:
         """Close all connections; requests and streams under way fail, and so do further ones."""
-        self._closed = True
+        self._logins.close()
         for stream in list(self._streams):
             stream.close()
         for pool in (self._requests, self._leases, self._watches):
             await pool.close()
-
-    # --- credentials -----------------------------------------------------------------------------
-
-    async def _logged_in(self, send: Callable[[Login], Awaitable[T]], method: str = "GET") -> T:
-        """Send once, and a second time if that was refused with credentials that are renewed."""
-        login, code = await self._login(), "401"
-        try:
-            answer = await send(login)
-        except Unauthorized:
-            if not await self._rejected(login):
-                raise
-        except FOREIGN as error:  # not trusted: nothing was sent
-            if not is_untrusted(error) or not self._replaced(login):
-                raise
-            code = NO_ANSWER
-        else:
-            refused = isinstance(answer, Response) and answer.status == 401
-            if not refused or not await self._rejected(login):
-                return answer
-        self._repeats(code, method)
-        return await send(await self._login())
-
-    def _repeats(self, code: str, method: str) -> None:
-        self.retries[code, method] = self.retries.get((code, method), 0) + 1
-
-    async def _login(self) -> Login:
-        if self._closed:
-            raise TransportError("the transport is closed")
-        authorization = await self._config.auth.header()  # this may renew the certificate, too
-        context = None if self._contexts is None else self._contexts.current()
-        return Login(authorization, context)
-
-    async def _rejected(self, login: Login) -> bool:
-        renewed = await self._config.auth.rejected(login.authorization)
-        with_certificate = bool(self._config.current_tls().certificate_file)
-        return (with_certificate and self._replaced(login)) or renewed
-
-    def _replaced(self, login: Login) -> bool:
-        return self._contexts is not None and self._contexts.replaced(login.context)
 
     # --- requests --------------------------------------------------------------------------------
 
@@ -202,7 +165,7 @@ class AiohttpTransport:
         except FOREIGN as error:
             if exchange.method != "GET" or not is_reset(error):
                 raise
-            self._repeats(NO_ANSWER, exchange.method)
+            self._logins.repeats(NO_ANSWER, exchange.method)
             return await self._once(exchange, login)
 
     async def _once(self, exchange: Exchange, login: Login) -> Response:
@@ -251,7 +214,7 @@ class AiohttpTransport:
         if not self._in_place:
             return None
         try:
-            return await self._logged_in(functools.partial(self._listen, exchange))
+            return await self._logins.logged_in(functools.partial(self._listen, exchange))
         except Unsupported as reason:
             logger.info("watches are read by the HTTP library from here on: %s", reason)
             self._in_place = False
@@ -281,7 +244,7 @@ class AiohttpTransport:
             silence=self._timeouts.silence,
             whole=whole,
         )
-        if self._closed:  # meanwhile: nobody would close this one
+        if self._logins.closed:  # meanwhile: nobody would close this one
             stream.close()
             raise TransportError(f"{exchange}: the transport is closed")
         self._streams.add(stream)
@@ -294,7 +257,7 @@ class AiohttpTransport:
     async def _library_lines(self, exchange: Exchange) -> AsyncGenerator[list[bytes]]:
         async with contextlib.AsyncExitStack() as stack:
             listen = functools.partial(self._listen_by_library, exchange, stack)
-            response = await self._logged_in(listen)
+            response = await self._logins.logged_in(listen)
             framer = LineFramer()
             async for chunk in response.content.iter_chunked(READ_SIZE):
                 if lines := framer.feed(chunk):
