@@ -136,6 +136,12 @@ class WorkQueue(Generic[K]):
 
         Errors: :class:`~.errors.QueueClosed` after a shutdown, once nothing waits any more.
         """
+        left = self._left
+        if left and not self._getters:  # what get_nowait does, without a call for each key
+            self._left = left - 1
+            key = self._front.popleft()
+            self._marks[key] = self.taken
+            return key
         while not self._left and not self._lines.front:
             if self._closed:
                 raise QueueClosed("the work queue was shut down")
