@@ -45,6 +45,8 @@ class TlsConfig:
         """
         try:  # a named authority and no other, or those of the system
             context = ssl.create_default_context(cafile=self.ca_file or None)
+            # Python before 3.11.4 would take an answer that is cut off for one that has ended
+            context.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF
         except OSError as error:
             raise ConfigError(
                 f"no certificate authority in {self.ca_file}: {error}; it must be a PEM file"

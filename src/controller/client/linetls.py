@@ -19,6 +19,9 @@ from typing import Final, cast
 
 from .linestream import LineStream
 
+CUT: Final = "UNEXPECTED_EOF_WHILE_READING"
+"""OpenSSL's reason where a connection ends without TLS's goodbye; a class of its own since Python
+3.11.4."""
 RECORD_SIZE: Final = 16 * 1024
 """The largest record that TLS allows."""
 PAUSE: Final = 0.002
@@ -121,12 +124,11 @@ class TlsLineStream(LineStream):
         """Decrypt and cut all that came; TLS's own messages are answered on the way."""
         try:
             closed = self._read_records()
-        except ssl.SSLEOFError as error:
-            # before an answer there is none to be cut: the kept connection had got stale
-            stale = self._kept and self._answer.head is None
-            self._finish(ConnectionResetError("it ended before an answer") if stale else error)
         except ssl.SSLError as error:
-            self._finish(error)
+            cut = isinstance(error, ssl.SSLEOFError) or error.reason == CUT
+            # before an answer there is none to be cut: the kept connection had got stale
+            stale = cut and self._kept and self._answer.head is None
+            self._finish(ConnectionResetError("it ended before an answer") if stale else error)
         else:
             self._flush()
             if closed:
