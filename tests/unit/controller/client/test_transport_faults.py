@@ -12,7 +12,7 @@ from tests.unit.controller.client.wire import CHUNKED, answer, chunk, receive
 from hybridpg.controller.client import Timeouts
 from hybridpg.controller.errors import ConnectionRefused, TransportError
 
-SHORT = Timeouts(connect=5, request=0.04, silence=0.04)
+SHORT = Timeouts(connect=5, request=0.3, silence=0.3)
 PATIENT = Timeouts(connect=5, request=5, silence=0.2)
 """For what must come in time: a loaded machine stalls for some tens of milliseconds."""
 WRITES = ["POST", "PUT", "PATCH", "DELETE"]
