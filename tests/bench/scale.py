@@ -23,9 +23,8 @@ from .scene import HUNG, LONGEST, TEAMS, WRITERS, Scene, database, key_of, log, 
 
 WAITING = 4
 """Objects that wait for a server, for each database."""
-EDIT_EVERY = 0.5
-"""Seconds between two edits: hundreds while everything is created are enough for a percentile, and
-not so many that they are what is measured: each costs a third of a creation."""
+EDIT_EVERY = 0.1
+"""Seconds between two edits: more than a thousand while everything is created."""
 QUIET_SECONDS = 3.0
 SETTLING = 180.0
 """Seconds after which something must be at rest; a hung server's objects are shown once each."""

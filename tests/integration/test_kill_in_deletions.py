@@ -45,7 +45,7 @@ async def test_killed_through_deletions_nothing_is_left_behind_and_nothing_else_
             await stage.delete(kind, name)
     died = await until_all_are_gone(stage, controller)
 
-    assert died >= 4
+    assert died >= 6
     databases = await stage.inspect(stays, "SELECT datname FROM pg_database WHERE oid > 16000")
     kept_names = {name.replace("-", "_") for name in kept}
     assert {name for (name,) in databases} == {*kept_names, "stranger"}
@@ -80,7 +80,7 @@ async def until_all_are_gone(stage: Stage, controller: Controller) -> int:
     kills = 0
     while True:
         controller.start()
-        order = controller.arm(2 + kills // 2, committed=kills % 2 == 1)
+        order = controller.arm(2 + kills // 4, committed=kills % 2 == 1)
 
         async def over(order: Kill = order) -> bool:
             left = {**await stage.objects(SERVERS), **await stage.objects(DATABASES)}

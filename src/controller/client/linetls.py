@@ -125,14 +125,18 @@ class TlsLineStream(LineStream):
         try:
             closed = self._read_records()
         except ssl.SSLError as error:
-            cut = isinstance(error, ssl.SSLEOFError) or error.reason == CUT
-            # before an answer there is none to be cut: the kept connection had got stale
-            stale = cut and self._kept and self._answer.head is None
-            self._finish(ConnectionResetError("it ended before an answer") if stale else error)
+            self._finish(self._cut(error) if error.reason == CUT else error)
         else:
             self._flush()
             if closed:
                 self._end()
+
+    def _cut(self, error: ssl.SSLError) -> OSError:
+        """Return what the end of a connection without TLS's goodbye is."""
+        # before an answer there is none to be cut: the kept connection had got stale
+        if self._kept and self._answer.head is None:
+            return ConnectionResetError("it ended before an answer")
+        return ssl.SSLEOFError(*error.args)
 
     def _read_records(self) -> bool:
         """Return whether the server said by TLS that nothing more comes."""

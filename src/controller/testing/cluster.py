@@ -52,6 +52,8 @@ class RecordedRequest:
     method: str
     path: str
     query: tuple[tuple[str, str], ...] = ()
+    accept: str = ""
+    """The form of the answer that was asked for."""
 
     @property
     def writes(self) -> bool:
@@ -177,7 +179,7 @@ class FakeCluster:
         if self.is_watch(method, path, query):
             return await self._read_watch(path, query, headers)
         try:
-            fault = await self._begin(method, path, query)
+            fault = await self._begin(method, path, query, headers)
             answer = self._answer(method, path, query, headers, body)
         except StatusError as error:
             return _answers.refusal(error)
@@ -213,7 +215,7 @@ class FakeCluster:
         Errors: :class:`~._status.StatusError` where it is refused; the client's face of it is
         ``stream``.
         """
-        fault = await self._begin(WATCH, path, query)
+        fault = await self._begin(WATCH, path, query, headers)
         target, names = self._target(path), _lower(headers)
         # a form that is not served is refused before the first line
         form_of(names.get("accept", ""))
@@ -245,13 +247,14 @@ class FakeCluster:
         body = b"".join(line + b"\n" for line in read_lines)
         return Response(200, {"content-type": _answers.JSON}, body)
 
-    async def _begin(self, method: str, path: str, query: Query) -> Fault | None:
+    async def _begin(self, method: str, path: str, query: Query, headers: Headers) -> Fault | None:
         """Record a request and let the scripted faults strike."""
         if self._closed:
             raise TransportError("the fake cluster is closed")
         if len(self.requests) >= RECORDED_REQUESTS:
             del self.requests[: RECORDED_REQUESTS // 2]  # a development cluster runs for days
-        self.requests.append(RecordedRequest(method, path, tuple(query)))
+        accept = _lower(headers).get("accept", "")
+        self.requests.append(RecordedRequest(method, path, tuple(query), accept))
         # a loaded state may have left work undone, and no loop ran when it was loaded
         self._controllers.schedule()
         # a real request never completes without giving way to other tasks

@@ -12,7 +12,7 @@ from hybridpg.app.inventory import InventoryLoop
 from hybridpg.app.sweep import MAX_READS_PER_SECOND, SecretSweep
 from hybridpg.app.verification import PublishedSecret, PublishedSecrets
 from hybridpg.backends import Owner, Unknown
-from hybridpg.controller import SECRETS, Client, Headers, MergePatch, ObjectKey, Query, Response
+from hybridpg.controller import SECRETS, Client, MergePatch, ObjectKey
 from hybridpg.controller.testing import FakeCluster
 
 pytestmark = pytest.mark.virtual_time
@@ -120,32 +120,11 @@ async def test_the_loop_sweeps_at_its_interval():
     task.cancel()
 
 
-class Asking(FakeCluster):
-    """Notes how each request was asked."""
-
-    def __init__(self) -> None:
-        super().__init__(seed=1)
-        self.asked: list[tuple[dict[str, str], dict[str, str]]] = []
-
-    async def request(
-        self,
-        method: str,
-        path: str,
-        *,
-        query: Query = (),
-        headers: Headers = (),
-        body: bytes | None = None,
-    ) -> Response:
-        """Note the request, and answer it."""
-        self.asked.append((dict(query), dict(headers)))
-        return await super().request(method, path, query=query, headers=headers, body=body)
-
-
 class Swept:
     """A cluster with Secrets, what was published of them, and who was woken."""
 
     def __init__(self) -> None:
-        self.cluster = Asking()
+        self.cluster = FakeCluster(seed=1)
         self.client = Client(self.cluster)
         self.published = PublishedSecrets()
         self.woken: list[ObjectKey] = []
@@ -173,11 +152,11 @@ async def test_a_sweep_reads_no_password_and_costs_etcd_nothing():
     """Thousands of Secrets are looked at, again and again."""
     swept = Swept()
     await swept.add("a")
-    swept.cluster.asked.clear()
+    swept.cluster.requests.clear()
     await swept.sweep.sweep()
-    ((query, headers),) = swept.cluster.asked
-    assert query == {"resourceVersion": "0"}
-    assert headers["accept"].startswith("application/json;as=PartialObjectMetadata;")
+    (asked,) = swept.cluster.requests
+    assert asked.query == (("resourceVersion", "0"),)
+    assert asked.accept.startswith("application/json;as=PartialObjectMetadata;")
 
 
 async def test_an_edited_and_a_deleted_secret_wake_their_objects():

@@ -88,3 +88,10 @@ class Replica:
         assert elector is not None
         await eventually(lambda: elector.is_leader, seconds=100)
         await asyncio.sleep(0.01)
+
+
+class Hangs(Replica):
+    """A replica whose runs never end by themselves."""
+
+    async def reconcile(self, request: Request) -> None:
+        await asyncio.sleep(1000)

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 from tests.unit.controller.elections import KEY, now
 from tests.unit.controller.replicas import (
+    Hangs,
     Replica,
     cluster_of_replicas,  # noqa: F401 - a fixture
     secret,
@@ -83,10 +84,6 @@ async def test_work_that_ignores_its_end_gets_no_grace_when_the_lease_is_lost(cl
 
 async def test_a_lease_lost_during_an_ordered_stop_ends_its_grace_and_is_an_error(cluster):
     await Client(cluster).create(SECRETS, secret("a"), namespace="default")
-
-    class Hangs(Replica):
-        async def reconcile(self, request: Request) -> None:
-            await asyncio.sleep(1000)
 
     one = Hangs(cluster, "one", grace=1000).start()
     await one.leads()

@@ -8,6 +8,7 @@ import pytest
 from tests.unit.controller.elections import config, now, read
 from tests.unit.controller.replicas import (
     ABOUT,
+    Hangs,
     Replica,
     cluster_of_replicas,  # noqa: F401 - a fixture
     secret,
@@ -100,10 +101,6 @@ async def test_parts_that_end_in_an_ordered_stop_are_no_failure(cluster):
 
 async def test_a_stop_that_is_forced_gives_the_lease_back_and_waits_for_nothing_else(cluster):
     await Client(cluster).create(SECRETS, secret("a"), namespace="default")
-
-    class Hangs(Replica):
-        async def reconcile(self, request: Request) -> None:
-            await asyncio.sleep(1000)
 
     one = Hangs(cluster, "one", grace=1000).start()
     await one.leads()

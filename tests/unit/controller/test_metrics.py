@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 from prometheus_client import REGISTRY, CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.parser import text_string_to_metric_families
+from tests.unit.controller.loops import running
 from tests.unit.controller.scripted import WIDGETS, ScriptedTransport, line, obj, page
 
 from hybridpg.controller.client.api import Client
@@ -45,17 +44,6 @@ LIMITER = ExponentialLimiter[ObjectKey](base=1, cap=100)
 
 def key(name: str) -> ObjectKey:
     return ObjectKey("ns", name)
-
-
-@asynccontextmanager
-async def running(*parts: Controller | Informer) -> AsyncIterator[None]:
-    tasks = [asyncio.create_task(part.run()) for part in parts]
-    try:
-        yield
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks)
 
 
 def series(registry: CollectorRegistry, name: str, /, **labels: str) -> dict[str, float]:
