@@ -43,6 +43,7 @@ from tests.proxy.rules import (
 from tests.proxy.streams import Broken, Ended, Lines, Stalled, StreamFault, perturbed
 
 from hybridpg.controller.client import Config
+from hybridpg.controller.client.sockets import KeepaliveSockets
 
 HOP_BY_HOP = {"host", "connection", "transfer-encoding", "content-length"}
 BODY_LIMIT = 2**24
@@ -90,9 +91,12 @@ class Proxy:
     async def __aenter__(self) -> Self:
         """Listen on a free port."""
         encrypted = self._upstream.host.startswith("https:")
+        self._sockets = KeepaliveSockets()
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
-                limit=0, ssl=self._upstream.tls.context() if encrypted else True
+                limit=0,
+                ssl=self._upstream.tls.context() if encrypted else True,
+                socket_factory=self._sockets.make,
             ),
             timeout=aiohttp.ClientTimeout(total=None),
             auto_decompress=False,
@@ -116,6 +120,7 @@ class Proxy:
         self._reset_all()
         await self._runner.cleanup()
         await self._session.close()
+        await self._sockets.end()
 
     async def up(self) -> None:
         """Listen again, on the same port."""

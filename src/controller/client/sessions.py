@@ -16,7 +16,7 @@ import aiohttp
 
 from ..errors import TransportError
 from ..fence import check_before_sending
-from .sockets import keepalive_socket
+from .sockets import KeepaliveSockets
 
 READ_SIZE: Final = 127 * 1024
 """Bytes a read of a watch: blocks from 128 KiB on come from mmap and cost page faults each time."""
@@ -42,6 +42,7 @@ class SessionPool:
         self._users: dict[aiohttp.ClientSession, int] = {}  # and all that are not closed
         # Answers that are being read: closing a connection does not wake their readers.
         self._answers: weakref.WeakSet[aiohttp.ClientResponse] = weakref.WeakSet()
+        self._sockets = KeepaliveSockets()
         self._closed = False
 
     @contextlib.asynccontextmanager
@@ -73,6 +74,7 @@ class SessionPool:
             answer.close()
         for session in list(self._users):
             await session.close()
+        await self._sockets.end()
 
     async def _close_unused(self, session: aiohttp.ClientSession | None) -> None:
         if session is None or session is self._session or self._users.get(session, 0):
@@ -85,7 +87,7 @@ class SessionPool:
             connector=aiohttp.TCPConnector(
                 limit=self._limit,
                 ssl=True if context is None else context,
-                socket_factory=keepalive_socket,
+                socket_factory=self._sockets.make,
             ),
             timeout=self._timeout,
             request_class=_Request,

@@ -6,7 +6,10 @@ keepalive it would wait for ever, and the cache behind it would be silently stal
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import socket
+import weakref
 from asyncio.trsock import TransportSocket
 from typing import Any, Final
 
@@ -17,6 +20,9 @@ KEEPALIVE_PROBES: Final = 3
 UNACKNOWLEDGED_MS: Final = 30_000
 """Milliseconds for which sent bytes may stay unacknowledged; the default is 15 minutes."""
 
+_TURNS_OF_AN_END: Final = 20
+"""More turns than an event loop takes from the end of a stream to a closed socket."""
+
 _OPTIONS: Final = (  # not every system has all of them
     ("TCP_KEEPIDLE", KEEPALIVE_IDLE),
     ("TCP_KEEPINTVL", KEEPALIVE_INTERVAL),
@@ -25,12 +31,36 @@ _OPTIONS: Final = (  # not every system has all of them
 )
 
 
-def keepalive_socket(address: tuple[Any, ...]) -> socket.socket:
-    """Return a new socket for an address of ``getaddrinfo``, with keepalive on."""
-    family, kind, protocol = address[:3]
-    made = socket.socket(family, kind, protocol)
-    keep_alive(made)
-    return made
+class KeepaliveSockets:
+    """Makes sockets with keepalive on, and ends those of them that are still open."""
+
+    def __init__(self) -> None:
+        self._made: weakref.WeakSet[socket.socket] = weakref.WeakSet()
+
+    def make(self, address: tuple[Any, ...]) -> socket.socket:
+        """Return a new socket for an address of ``getaddrinfo``."""
+        family, kind, protocol = address[:3]
+        made = socket.socket(family, kind, protocol)
+        keep_alive(made)
+        self._made.add(made)
+        return made
+
+    async def end(self) -> None:
+        """Close the sockets of connections that were closed but wait for their peer's goodbye.
+
+        The event loop gives the other side of a TLS connection 30 s for it, and a loop that ends
+        before leaves the socket open.
+        """
+        for each in self._open():
+            with contextlib.suppress(OSError):  # the peer has gone
+                each.shutdown(socket.SHUT_RDWR)
+        for _ in range(_TURNS_OF_AN_END):
+            if not self._open():
+                return
+            await asyncio.sleep(0)
+
+    def _open(self) -> list[socket.socket]:
+        return [each for each in self._made if each.fileno() >= 0]
 
 
 def keep_alive(sock: socket.socket | TransportSocket) -> None:

@@ -9,14 +9,14 @@ from hybridpg.controller.client.sockets import (
     KEEPALIVE_INTERVAL,
     KEEPALIVE_PROBES,
     UNACKNOWLEDGED_MS,
-    keepalive_socket,
+    KeepaliveSockets,
 )
 
 ADDRESS = (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", ("127.0.0.1", 1))
 
 
 def test_the_system_asks_a_silent_peer_whether_it_lives():
-    with keepalive_socket(ADDRESS) as made:
+    with KeepaliveSockets().make(ADDRESS) as made:
         assert made.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
         for option, value in (
             (socket.TCP_KEEPIDLE, KEEPALIVE_IDLE),
@@ -34,5 +34,5 @@ def test_a_dead_peer_is_found_within_a_minute():
 def test_a_system_without_some_of_the_options_still_gets_a_socket(monkeypatch):
     monkeypatch.delattr(socket, "TCP_USER_TIMEOUT")
 
-    with keepalive_socket(ADDRESS) as made:
+    with KeepaliveSockets().make(ADDRESS) as made:
         assert made.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == KEEPALIVE_IDLE

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
+import ssl
+
 import pytest
 from tests.unit.controller.client.pki import SERVER_NAME, Pki
 from tests.unit.controller.client.webserver import collect, echo
 
 from hybridpg.controller.client import StaticAuth, TlsConfig
 from hybridpg.controller.errors import ConnectionRefused, TransportError
+
+PATIENCE = 5.0
 
 
 async def test_the_server_is_verified_by_the_given_authority(start, connect, pki: Pki):
@@ -68,3 +74,29 @@ async def test_a_client_certificate_is_presented(start, connect, pki: Pki):
     assert (await connect(host, tls=tls).request("GET", "/")).status == 200
     with pytest.raises(TransportError):
         await connect(host, tls=TlsConfig(ca_file=str(pki.ca))).request("GET", "/")
+
+
+async def test_a_transport_that_is_closed_waits_for_nobodys_goodbye(connect, pki: Pki):
+    """An event loop that ends would leave the socket open until the collector finds it."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        transport = connect(
+            f"https://127.0.0.1:{server.getsockname()[1]}", tls=TlsConfig(verify=False)
+        )
+        asking = asyncio.create_task(transport.request("GET", "/"))
+        theirs = await asyncio.to_thread(_asked, server, pki.server_context())
+        asking.cancel()
+        await asyncio.wait([asking])
+
+        await transport.close()
+
+        with socket.socket(fileno=theirs.detach()) as silent:
+            silent.settimeout(PATIENCE)
+            while silent.recv(4096):  # its goodbye, and then the end
+                continue
+
+
+def _asked(server: socket.socket, context: ssl.SSLContext) -> ssl.SSLSocket:
+    """Return the connection of a client that has just asked."""
+    connection = context.wrap_socket(server.accept()[0], server_side=True)
+    assert connection.recv(4096).startswith(b"GET ")
+    return connection
