@@ -12,7 +12,7 @@ from hybridpg.backends import Unknown
 from hybridpg.controller import MergePatch, ObjectKey, Resource
 
 from .memory import MemoryBackend, MemoryTarget
-from .world import NAMESPACE, World
+from .world import NAMESPACE, World, ready_and_stopped
 
 pytestmark = pytest.mark.virtual_time
 
@@ -238,12 +238,7 @@ async def test_a_forged_name_makes_no_second_database(restart: bool):
 
 async def test_a_recorded_name_that_the_mark_confirms_is_kept():
     """C3: names of earlier days stay."""
-    world = World()
-    await world.prepare()
-    async with world.operator():
-        await world.server()
-        await world.database()
-        await world.ready(DATABASES, "app")
+    world = await ready_and_stopped()
     server = world.target.servers["team-pg"]
     server.roles["old_app"] = server.roles.pop("app")
     server.databases["old_app"] = server.databases.pop("app")
@@ -257,12 +252,7 @@ async def test_a_recorded_name_that_the_mark_confirms_is_kept():
 @pytest.mark.parametrize("policy", ["Delete", "Retain"])
 async def test_a_database_whose_status_was_wiped_is_deleted_by_its_policy(policy: str):
     """M8, D30."""
-    world = World()
-    await world.prepare()
-    async with world.operator():
-        await world.server()
-        await world.database(deletionPolicy=policy)
-        await world.ready(DATABASES, "app")
+    world = await ready_and_stopped(database={"deletionPolicy": policy})
     await wipe(world, DATABASES, "app")
     await world.delete(DATABASES, "app")
     async with world.operator():

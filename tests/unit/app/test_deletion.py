@@ -12,7 +12,7 @@ from hybridpg.app.kinds import ADOPT, DATABASES, FINALIZER, RETAINED_FROM, SERVE
 from hybridpg.backends import Busy, Owner, Policy, Unknown
 from hybridpg.controller import SECRETS
 
-from .world import World, both_ready, running
+from .world import World, both_ready, ready_and_stopped, running
 
 pytestmark = pytest.mark.virtual_time
 
@@ -210,12 +210,7 @@ async def test_data_on_a_server_that_is_gone_cannot_be_proven_deleted():
 
 async def test_a_deletion_while_the_controller_is_down_completes_after_its_start():
     """H18."""
-    world = World()
-    await world.prepare()
-    async with world.operator():
-        await world.server()
-        await world.database(deletionPolicy="Delete")
-        await world.ready(DATABASES, "app")
+    world = await ready_and_stopped(database={"deletionPolicy": "Delete"})
     await world.delete(DATABASES, "app")
     await asyncio.sleep(60)
     assert await world.exists(DATABASES, "app")
@@ -226,12 +221,9 @@ async def test_a_deletion_while_the_controller_is_down_completes_after_its_start
 
 async def test_server_and_databases_deleted_while_the_controller_is_down_go_in_order():
     """H18: the server waits for its databases, and they are reached through it all the same."""
-    world = World()
-    await world.prepare()
-    async with world.operator():
-        await world.server(deletionPolicy="Delete")
-        await world.database(deletionPolicy="Delete")
-        await world.ready(DATABASES, "app")
+    world = await ready_and_stopped(
+        database={"deletionPolicy": "Delete"}, server={"deletionPolicy": "Delete"}
+    )
     await world.delete(SERVERS, "pg")
     await world.delete(DATABASES, "app")
     async with world.operator():
@@ -243,12 +235,10 @@ async def test_server_and_databases_deleted_while_the_controller_is_down_go_in_o
 
 
 async def test_a_server_that_stopped_answers_again_for_the_deletion_of_its_databases():
-    world = World()
-    await world.prepare()
-    async with world.operator():
-        await world.server(deletionPolicy="Delete", size={"storageGB": 1})
-        await world.database(deletionPolicy="Delete")
-        await world.ready(DATABASES, "app")
+    world = await ready_and_stopped(
+        database={"deletionPolicy": "Delete"},
+        server={"deletionPolicy": "Delete", "size": {"storageGB": 1}},
+    )
     await world.delete(SERVERS, "pg")
     await world.delete(DATABASES, "app")
     server = world.target.servers["team-pg"]
@@ -260,12 +250,9 @@ async def test_a_server_that_stopped_answers_again_for_the_deletion_of_its_datab
 
 
 async def test_a_server_that_is_lost_is_not_made_again_to_be_deleted():
-    world = World()
-    await world.prepare()
-    async with world.operator():
-        await world.server(deletionPolicy="Delete")
-        await world.database(deletionPolicy="Delete")
-        await world.ready(DATABASES, "app")
+    world = await ready_and_stopped(
+        database={"deletionPolicy": "Delete"}, server={"deletionPolicy": "Delete"}
+    )
     await world.delete(SERVERS, "pg")
     await world.delete(DATABASES, "app")
     world.target.servers.clear()
@@ -278,12 +265,7 @@ async def test_a_server_that_is_lost_is_not_made_again_to_be_deleted():
 
 async def test_a_finalizer_that_is_removed_by_hand_skips_the_clean_up():
     """H18."""
-    world = World()
-    await world.prepare()
-    async with world.operator():
-        await world.server()
-        await world.database(deletionPolicy="Delete")
-        await world.ready(DATABASES, "app")
+    world = await ready_and_stopped(database={"deletionPolicy": "Delete"})
     await world.delete(DATABASES, "app")
     await world.patch(DATABASES, "app", {"metadata": {"finalizers": None}})
     async with world.operator():

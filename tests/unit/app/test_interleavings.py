@@ -13,25 +13,9 @@ from hybridpg.backends import Busy
 from hybridpg.controller import SECRETS, ObjectKey
 from hybridpg.controller.testing import Fault
 
-from .world import NAMESPACE, World, both_ready, running
+from .world import NAMESPACE, World, both_ready, ready_and_stopped, running
 
 pytestmark = pytest.mark.virtual_time
-
-
-async def test_server_and_database_deleted_while_the_controller_is_down_both_go():
-    """H18: neither waits for the other for ever after the start."""
-    world = World()
-    await world.prepare()
-    async with world.operator():
-        await world.server(deletionPolicy="Delete")
-        await world.database(deletionPolicy="Delete")
-        await world.ready(DATABASES, "app")
-    await world.delete(SERVERS, "pg")
-    await world.delete(DATABASES, "app")
-    async with world.operator():
-        await world.gone(DATABASES, "app")
-        await world.gone(SERVERS, "pg")
-    assert world.target.servers == {}
 
 
 async def test_a_paused_server_serves_its_databases_after_a_restart():
@@ -67,12 +51,7 @@ async def test_a_server_knows_of_databases_that_its_cache_does_not_show():
 
 async def test_a_retained_database_keeps_the_secret_that_was_just_to_be_renamed():
     """Invariant: the only copy of a password is never lost."""
-    world = World()
-    await world.prepare()
-    async with world.operator():
-        await world.server()
-        await world.database()
-        await world.ready(DATABASES, "app")
+    world = await ready_and_stopped()
     await world.patch(DATABASES, "app", {"spec": {"credentialsSecret": "new-login"}})
     await world.delete(DATABASES, "app")
     async with world.operator():

@@ -13,7 +13,7 @@ import pytest
 from hybridpg.app.kinds import DATABASES, SERVERS
 from hybridpg.controller import NAMESPACES, SECRETS, NotFound, ObjectKey
 
-from .world import NAMESPACE, World
+from .world import NAMESPACE, World, ready_and_stopped
 
 pytestmark = pytest.mark.virtual_time
 
@@ -29,13 +29,9 @@ POLICIES = ["Delete", "Retain"]
 
 async def prepared(server: str, database: str) -> World:
     """A world with a server and a database, and no controller running."""
-    world = World()
-    await world.prepare()
-    async with world.operator():
-        await world.server(deletionPolicy=server)
-        await world.database(deletionPolicy=database)
-        await world.ready(DATABASES, "app")
-    return world
+    return await ready_and_stopped(
+        database={"deletionPolicy": database}, server={"deletionPolicy": server}
+    )
 
 
 async def delete_in(world: World, order: tuple[str, ...], pause: float) -> None:

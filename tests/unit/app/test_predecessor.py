@@ -25,7 +25,7 @@ from hybridpg.controller import SECRETS, Resource
 from hybridpg.crds.manifest import crd_yaml
 
 from .memory import MemoryBackend
-from .world import World, both_ready, running
+from .world import World, both_ready, ready_and_stopped, running
 
 pytestmark = pytest.mark.virtual_time
 
@@ -122,12 +122,9 @@ async def test_a_server_goes_although_its_secret_is_gone():
 
 async def test_without_the_admins_secret_a_deletion_makes_itself_a_way_in():
     """D31: nobody can log in any more, so a new password takes nothing from anybody."""
-    world = World()
-    await world.prepare()
-    async with world.operator():
-        await world.server(deletionPolicy="Delete")
-        await world.database(deletionPolicy="Delete")
-        await world.ready(DATABASES, "app")
+    world = await ready_and_stopped(
+        database={"deletionPolicy": "Delete"}, server={"deletionPolicy": "Delete"}
+    )
     await world.delete(SECRETS, "pg-login")
     await world.delete(SERVERS, "pg")
     await world.delete(DATABASES, "app")
@@ -142,12 +139,9 @@ async def test_without_the_admins_secret_a_deletion_makes_itself_a_way_in():
 
 async def test_without_the_admins_secret_and_without_an_answer_a_deletion_says_so():
     """D31, invariant 15: what cannot be done now is neither skipped nor a crash."""
-    world = World()
-    await world.prepare()
-    async with world.operator():
-        await world.server(deletionPolicy="Delete")
-        await world.database(deletionPolicy="Delete")
-        await world.ready(DATABASES, "app")
+    world = await ready_and_stopped(
+        database={"deletionPolicy": "Delete"}, server={"deletionPolicy": "Delete"}
+    )
     await world.delete(SECRETS, "pg-login")
     await world.delete(SERVERS, "pg")
     await world.delete(DATABASES, "app")

@@ -218,3 +218,11 @@ async def both_ready(
         await world.database(**(database or {}))
         await world.ready(DATABASES, "app")
         yield world
+
+
+async def ready_and_stopped(
+    database: dict[str, Any] | None = None, server: dict[str, Any] | None = None
+) -> World:
+    """Return a world in which both became Ready, and whose operator has stopped."""
+    async with both_ready(database, server) as world:
+        return world
