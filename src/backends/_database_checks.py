@@ -212,11 +212,14 @@ async def check_a_database_shows_no_password(harness: Harness) -> None:
     case = await database_case(harness)
     backend = harness.backend
     shown: list[object] = [case]
-    shown.append(await backend.create_or_update_user(case.ref, case.role))
+    shown.append(
+        await complete(harness, lambda: backend.create_or_update_user(case.ref, case.role))
+    )
     changes = backend.plan_database(
         case.ref, case.desired, await backend.observe_database(case.ref)
     )
-    shown += [changes, await backend.create_or_update_database(case.ref, changes)]
+    made = await complete(harness, lambda: backend.create_or_update_database(case.ref, changes))
+    shown += [changes, made]
     shown.append(await converge_database(harness, case))
     thief = replace(case.ref, owner=stranger(case.ref.owner))
     try:

@@ -65,7 +65,10 @@ class Home:
                 raise Busy(
                     f"another controller works on {self.root.name}", retry_after=LOCKED_RETRY
                 ) from error
-            yield
+            try:
+                yield
+            finally:  # at once: a child that is just being started has a copy of the handle
+                fcntl.flock(handle, fcntl.LOCK_UN)
         finally:
             os.close(handle)
 
@@ -122,7 +125,10 @@ class Layout:
         handle = os.open(self.path / ".claims", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX)
-            yield
+            try:
+                yield
+            finally:  # at once: a child that is just being started has a copy of the handle
+                fcntl.flock(handle, fcntl.LOCK_UN)
         finally:
             os.close(handle)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,23 @@ def test_a_server_is_worked_on_by_one_at_a_time(tmp_path: Path) -> None:
         raise AssertionError("two hold one lock")
     with home.locked():
         assert (tmp_path / ".lock").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_child_that_is_just_being_started_keeps_no_server_locked(tmp_path: Path) -> None:
+    """Between fork and exec it has copies of all handles."""
+    home = Home(tmp_path)
+    with home.locked():
+        handles = {int(each.name): each for each in Path("/proc/self/fd").iterdir()}
+        lock = str(tmp_path / ".lock")
+        [held] = [
+            fd for fd, each in handles.items() if each.exists() and str(each.readlink()) == lock
+        ]
+        copy = os.dup(held)
+    try:
+        with home.locked():
+            assert (tmp_path / ".lock").exists()
+    finally:
+        os.close(copy)
 
 
 def test_the_graves_of_a_server_are_found_and_not_those_of_a_namesake(tmp_path: Path) -> None:
