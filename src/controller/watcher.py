@@ -28,7 +28,6 @@ from .errors import (
     ApiError,
     ConnectionRefused,
     ControllerError,
-    DecodeError,
     Gone,
     TooManyRequests,
     TransportError,
@@ -133,7 +132,7 @@ class Watcher:
                         del update  # a list must not live on until the next change
             except (MissedChange, InitialCut) as reason:
                 logger.info("list of %s is read again: %s", self._title, reason)
-            except (ApiError, TransportError, DecodeError) as error:
+            except ControllerError as error:
                 pause = error
                 logger.warning("list or watch of %s failed and is retried: %s", self._title, error)
             await self._pause(pause)
@@ -216,11 +215,12 @@ class Watcher:
             opened = self._now()
             # a list that came with the stream is as good as an event
             seen = stream is not None
+            told = False
             failure: ControllerError | None = None
             stream = stream or self._open(self._version)
             try:
                 while (events := await stream.next()) is not None:
-                    seen = True
+                    seen = told = True
                     self._heard()
                     changes = [event for event in events if event.type != BOOKMARK]
                     if changes:
@@ -234,6 +234,8 @@ class Watcher:
             finally:
                 await stream.close()
             stream = None
+            if not told and failure is None:
+                self._check_silence()
             short = self._now() - opened < SHORT_WATCH
             await self._before_reopening(failure, short=short, seen=seen)
 
@@ -245,6 +247,17 @@ class Watcher:
             raise error
         # as good as a clean end: the next watch goes on where this one stopped
         logger.debug("watch of %s was cut: %s", self._title, error)
+
+    def _check_silence(self) -> None:
+        """Have the list read again where a watch from what is known says nothing for too long.
+
+        An API server whose etcd was restored answers a watch from a version that it lost with
+        silence, for ever (seen with 1.34). One that is merely idle and sends no bookmarks (events
+        have no watch cache) looks the same, and costs a list now and then.
+        """
+        silent = self._now() - (self.last_contact or 0.0)
+        if silent >= self._liveness:
+            raise MissedChange(f"nothing was said for {silent:.0f} s")
 
     async def _before_reopening(
         self, failure: ControllerError | None, *, short: bool, seen: bool

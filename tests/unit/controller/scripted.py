@@ -35,10 +35,10 @@ class ScriptedTransport:
 
     ``lists`` holds answers; the last one is repeated. ``watches`` holds one list of steps per
     watch: lines to send in one read, seconds to wait, or an error; after the last step the stream
-    ends. Without a script a watch stays open in silence. ``streams`` holds the same for watches
-    that are to begin with the list; None is a server that does not know such, and what it was asked
-    is in ``refused_streams`` alone. ``writes`` holds answers to all other requests; without a
-    script they succeed.
+    ends. Without a script a watch stays open, with a bookmark a minute. ``streams`` holds the same
+    for watches that are to begin with the list; None is a server that does not know such, and what
+    it was asked is in ``refused_streams`` alone. ``writes`` holds answers to all other requests;
+    without a script they succeed.
     """
 
     def __init__(
@@ -91,8 +91,9 @@ class ScriptedTransport:
             self._record("STREAM", path, query, None, headers)
         else:
             self._record("WATCH", path, query, None, headers)
-        if not script:
-            await asyncio.Event().wait()
+        while not script:
+            await asyncio.sleep(60)
+            yield [bookmark(dict(query).get("resourceVersion", "100"))]
         for step in script.popleft():
             if isinstance(step, Exception):
                 raise step

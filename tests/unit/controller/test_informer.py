@@ -20,6 +20,7 @@ from tests.unit.controller.scripted import (
     status,
 )
 
+from hybridpg.controller._checks import SILENT_SECONDS
 from hybridpg.controller.decode import decode_object
 from hybridpg.controller.errors import ManagerError
 from hybridpg.controller.stats import InformerStats
@@ -230,6 +231,19 @@ async def test_a_bookmark_is_a_sign_of_life():
         assert informer.freshness(29) == 29
         await asyncio.sleep(11)
         assert informer.freshness(40) == 10
+
+
+async def test_a_kind_without_bookmarks_is_listed_now_and_then_and_never_looks_stale():
+    """Events have no watch cache, and so no bookmark a minute."""
+    transport = ScriptedTransport(watches=[[3600.0]] * 100)
+    informer = make(transport)
+    ages = []
+    async with running(informer):
+        for now in range(0, 600, 5):
+            await asyncio.sleep(5)
+            ages.append(informer.freshness(now + 5))
+    assert all(age is not None and age < SILENT_SECONDS / 1.5 for age in ages)
+    assert len(transport.calls) <= 20
 
 
 async def test_a_transform_and_metadata_alone_reach_the_store():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from contextlib import aclosing
 
@@ -21,7 +22,8 @@ from tests.unit.controller.scripted import (
 )
 
 from hybridpg.controller.client.api import Client
-from hybridpg.controller.errors import ConnectionRefused, TransportError
+from hybridpg.controller.errors import ConfigError, ConnectionRefused, TransportError
+from hybridpg.controller.protocols import Response
 from hybridpg.controller.watcher import Changed, Listed, Watcher
 
 pytestmark = pytest.mark.virtual_time
@@ -318,6 +320,23 @@ async def test_a_silent_watch_is_taken_for_dead_and_reopened():
     assert transport.of("WATCH")[1].query["resourceVersion"] == "101"
 
 
+@pytest.mark.parametrize("lasts", [3600.0, 40.0])
+async def test_watches_from_a_version_that_the_server_lost_lead_to_a_new_list(lasts: float):
+    """One whose etcd was restored is silent about such, for ever."""
+    restored = page(obj("b"), version="7")
+    too_large = status(504, "Timeout", "Too large resource version: 100, current: 7")
+    transport = ScriptedTransport(
+        [page(obj("a")), Response(504, {}, json.dumps(too_large).encode()), restored],
+        watches=[[lasts]] * 4,
+    )
+    assert await follow(transport, seconds=150, liveness=90) == ["LIST a", "LIST b"]
+    assert [call.query.get("resourceVersion") for call in transport.of("GET")] == [
+        None,
+        "100",
+        None,
+    ]
+
+
 @pytest.mark.parametrize("code", [401, 403, 404, 500, 503])
 async def test_any_other_refusal_of_a_watch_leads_to_a_new_list_after_a_pause(code):
     transport = ScriptedTransport(watches=[[refused(code)]])
@@ -366,6 +385,13 @@ async def test_a_line_that_is_no_event_may_hide_a_change_so_the_list_is_read_aga
     )
     assert await follow(transport, seconds=5) == ["LIST", "ADDED a", "LIST a x"]
     assert times(transport, "GET") == [0, 0.8]
+
+
+async def test_a_token_that_cannot_be_read_yet_is_waited_for():
+    """A pod's may be projected a moment after its start."""
+    missing = ConfigError("the token file is empty")
+    transport = ScriptedTransport([missing, page(obj("a"))])
+    assert await follow(transport, seconds=5) == ["LIST a"]
 
 
 async def test_a_list_without_a_version_to_watch_from_is_an_error():
