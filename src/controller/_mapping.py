@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator
 
-from ._contain import FAILURES
-from .errors import NotSynced
 from .handlers import Handler, its_own_key
+from .informer import Informer
 from .predicates import Event, Predicate
+from .registration import Registration
 from .types import ObjectKey
 from .workqueue import LOW, NORMAL
-
-logger = logging.getLogger(__name__)
 
 
 class Mapping:
@@ -24,8 +21,6 @@ class Mapping:
         self._add = add
         self._handler = handler
         self._predicate = predicate
-        # events whose mapping read a store that was not complete; None once workers run
-        self._early: list[Event] | None = []
 
     def on_events(self, events: Iterator[Event], *, repeated: bool) -> None:
         """Map events; see :class:`~.registration.Listener`."""
@@ -38,20 +33,29 @@ class Mapping:
                 add(ObjectKey(obj.namespace, obj.name), priority)
             return
         for event in events:
-            try:
-                if predicate is None or predicate(event):
-                    for key in handler(event):
-                        add(key, priority)
-            except NotSynced:
-                if self._early is None:
-                    raise
-                self._early.append(event)
+            if predicate is None or predicate(event):
+                for key in handler(event):
+                    add(key, priority)
 
-    def open(self) -> None:
-        """Map what came too early, now that all stores are complete."""
-        early, self._early = self._early or [], None
-        for event in early:
-            try:
-                self.on_events(iter((event,)), repeated=event.repeated)
-            except FAILURES:
-                logger.exception("mapping of %s failed, which misses an event", event.object.key)
+
+class Watch:
+    """One informer that a controller follows, from when it works on.
+
+    Before that nobody takes keys out of the queue: in a replica that waits for the lease they would
+    become more for ever, those of objects that are long gone among them. What is there then is told
+    to a handler that comes late anyway.
+    """
+
+    def __init__(self, informer: Informer, mapping: Mapping, resync: float | None) -> None:
+        self.informer = informer
+        self._mapping = mapping
+        self._resync = resync
+
+    def follow(self) -> Registration:
+        """Have all that is there mapped, and then what happens."""
+        return self.informer.add_handler(self._mapping, resync=self._resync)
+
+    async def follow_synced(self) -> None:
+        """Wait until the informer is complete, and follow it."""
+        await self.informer.wait_synced()
+        self.follow()

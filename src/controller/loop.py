@@ -15,7 +15,7 @@ from typing import Final
 
 from ._clock import running_clock
 from ._ids import unique_ids
-from ._mapping import Mapping
+from ._mapping import Mapping, Watch
 from .delayqueue import DelayQueue
 from .errors import Conflict, ControllerError, ManagerError, QueueClosed, TerminalError
 from .handlers import Handler
@@ -100,8 +100,9 @@ class Controller:
         self._failing: set[ObjectKey] = set()
         self._queue: WorkQueue[ObjectKey] = WorkQueue(name)
         self._delays: DelayQueue[ObjectKey] = DelayQueue(self._queue.add)
-        self._informers: list[Informer] = []
-        self._sources: list[Mapping] = []
+        self._watches: list[Watch] = []
+        # of watches that came late; None unless it works
+        self._late: set[asyncio.Task[None]] | None = None
         # set before workers are cancelled. What a worker can see of that itself is not enough: a
         # reconcile function may swallow it, raise CancelledError for reasons of its own, or leave
         # ``Task.cancelling`` counted up, as a TaskGroup of Python 3.11 does
@@ -129,15 +130,14 @@ class Controller:
     ) -> None:
         """Let the events of an informer name keys to look at.
 
-        Workers start when the informer is synced. Handler and predicate may read
-        the stores of all informers of the manager: events that come too early for that are mapped
-        again before the start. What was there before, and what a resync repeats, has a lower
-        priority than what happens.
+        Workers start when the informer is synced; before that nothing is mapped, so that handler
+        and predicate may read the stores of all informers of the manager. What was there before,
+        and what a resync repeats, has a lower priority than what happens.
         """
-        source = Mapping(self._queue.add, handler, predicate)
-        self._informers.append(informer)
-        self._sources.append(source)
-        informer.add_handler(source, resync=resync)
+        watch = Watch(informer, Mapping(self._queue.add, handler, predicate), resync)
+        self._watches.append(watch)
+        if self._late is not None:
+            self._late.add(asyncio.create_task(watch.follow_synced()))
 
     def enqueue(self, key: ObjectKey, priority: int = NORMAL) -> None:
         """Look at a key as soon as a worker is free."""
@@ -150,8 +150,18 @@ class Controller:
     async def run(self) -> None:
         """Wait for the sources, then work until :meth:`stop` or cancellation."""
         await self._wait_synced()
-        for source in self._sources:
-            source.open()
+        self._late = set()
+        try:
+            for registration in [watch.follow() for watch in self._watches]:
+                await registration.wait_synced()  # so that a key of several sources runs once
+            await self._work_on()
+        finally:
+            self._ended = True
+            late, self._late = self._late, None
+            for task in late:
+                task.cancel()
+
+    async def _work_on(self) -> None:
         async with asyncio.TaskGroup() as tasks:
             workers = [
                 tasks.create_task(self._work(), name=f"{self.name} worker {number}")
@@ -174,10 +184,11 @@ class Controller:
     async def _wait_synced(self) -> None:
         try:
             async with asyncio.timeout(self._sync_timeout):
-                for informer in self._informers:
-                    await informer.wait_synced()
+                for watch in self._watches:
+                    await watch.informer.wait_synced()
         except TimeoutError as error:
-            missing = [str(each.resource) for each in self._informers if not each.synced]
+            informers = [watch.informer for watch in self._watches]
+            missing = [str(each.resource) for each in informers if not each.synced]
             raise ManagerError(
                 f"controller {self.name}: caches not complete after {self._sync_timeout:g} s: "
                 f"{', '.join(missing)}"

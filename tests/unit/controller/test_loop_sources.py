@@ -74,7 +74,7 @@ async def test_events_of_a_source_pass_its_predicate_and_become_keys():
     assert reconcile.times == [0, 10, 15]
 
 
-async def test_a_mapping_that_reads_a_store_too_early_is_asked_again_when_it_is_complete():
+async def test_a_mapping_may_read_the_stores_of_other_sources():
     class Slow(ScriptedTransport):
         async def request(self, *args, **options):
             await asyncio.sleep(20)
@@ -92,7 +92,7 @@ async def test_a_mapping_that_reads_a_store_too_early_is_asked_again_when_it_is_
     assert reconcile.calls == [(20, "a"), (20, "b")]
 
 
-async def test_a_predicate_that_reads_a_store_too_early_is_asked_again_as_well():
+async def test_a_predicate_may_read_them_as_well():
     class Slow(ScriptedTransport):
         async def request(self, *args, **options):
             await asyncio.sleep(20)
@@ -113,7 +113,7 @@ async def test_a_predicate_that_reads_a_store_too_early_is_asked_again_as_well()
     assert reconcile.calls == [(20, "a")]
 
 
-async def test_a_mapping_that_came_too_early_and_then_fails_costs_that_event_alone(caplog):
+async def test_a_mapping_that_fails_at_the_start_costs_that_event_alone(caplog):
     class Slow(ScriptedTransport):
         async def request(self, *args, **options):
             await asyncio.sleep(20)
@@ -134,7 +134,7 @@ async def test_a_mapping_that_came_too_early_and_then_fails_costs_that_event_alo
     async with running(widgets, gadgets, controller):
         await asyncio.sleep(50)
     assert reconcile.calls == [(20, "g")]
-    assert "mapping of ns/a failed" in caplog.text
+    assert "failed on ns/a" in caplog.text
 
 
 async def test_a_mapping_that_is_never_ready_is_an_error_of_the_handler(caplog):
@@ -149,3 +149,37 @@ async def test_a_mapping_that_is_never_ready_is_an_error_of_the_handler(caplog):
         async with running(informer, controller):
             await asyncio.sleep(20)
     assert "failed on ns/a" in caplog.text
+
+
+async def test_a_source_that_comes_while_it_works_is_mapped_once_it_is_complete():
+    class Slow(ScriptedTransport):
+        async def request(self, *args, **options):
+            await asyncio.sleep(20)
+            return await super().request(*args, **options)
+
+    widgets = Informer(Client(ScriptedTransport([page(obj("w"))])), WIDGETS)
+    gadgets = Informer(Client(Slow([page(obj("a"), obj("b"))])), GADGETS)
+    reconcile = Script()
+    controller = make(reconcile)
+    controller.watch(widgets, handler=enqueue_self())
+    async with running(widgets, gadgets, controller):
+        await asyncio.sleep(1)
+        controller.watch(gadgets, handler=enqueue_mapped(lambda _: [gadgets.store.list()[-1].key]))
+        await asyncio.sleep(50)
+    assert reconcile.calls == [(0, "w"), (20, "b")]
+
+
+async def test_a_controller_ends_although_a_late_source_is_never_complete():
+    class Silent(ScriptedTransport):
+        async def request(self, *args, **options):
+            await asyncio.Event().wait()
+
+    gadgets = Informer(Client(Silent()), GADGETS)
+    controller = make(Script())
+    task = asyncio.create_task(controller.run())
+    await asyncio.sleep(1)
+    controller.watch(gadgets, handler=enqueue_self())
+    async with running(gadgets):
+        await asyncio.sleep(1)
+        await controller.stop()
+        await asyncio.wait_for(task, 1)

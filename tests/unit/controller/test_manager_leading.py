@@ -53,6 +53,27 @@ async def test_a_standby_is_warm_and_works_at_once_when_the_leader_stops(cluster
     await two.end()
 
 
+async def test_a_standby_remembers_nothing_of_what_came_and_went(cluster):
+    client = Client(cluster)
+    one, two = Replica(cluster, "one").start(), Replica(cluster, "two")
+    await one.leads()
+    two.start()
+    await asyncio.sleep(1)
+    for number in range(50):
+        await client.create(SECRETS, secret(f"s{number}"), namespace="default")
+        await client.delete(SECRETS, ObjectKey("default", f"s{number}"))
+    await client.create(SECRETS, secret("stays"), namespace="default")
+    await asyncio.sleep(30)
+    [controller] = two.manager.controllers
+    assert len(controller.queue) == 0
+
+    await one.end()
+    await two.leads()
+    await asyncio.sleep(0.1)
+    assert two.said[2:] == ["sweeps", "reconciles stays"]
+    await two.end()
+
+
 async def test_a_replica_that_is_stopped_before_it_leads_never_starts_its_work(cluster):
     one, two = Replica(cluster, "one").start(), Replica(cluster, "two")
     await one.leads()

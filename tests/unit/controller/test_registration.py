@@ -10,7 +10,6 @@ import pytest
 from tests.unit.controller.scripted import kube
 
 from hybridpg.controller._mapping import Mapping
-from hybridpg.controller.errors import NotSynced
 from hybridpg.controller.predicates import Event
 from hybridpg.controller.registration import Registration
 from hybridpg.controller.types import ObjectKey
@@ -168,7 +167,6 @@ def test_a_handler_that_removes_itself_hears_no_more_of_the_same_read():
 def mapped(events: list[Event], handler, predicate=None) -> list[tuple[str, int]]:
     added: list[tuple[str, int]] = []
     mapping = Mapping(lambda key, priority: added.append((key.name, priority)), handler, predicate)
-    mapping.open()
     Registration(mapping, "things", None).tell(events)
     return added
 
@@ -198,22 +196,3 @@ def test_what_is_only_repeated_waits_behind_what_happens():
     same = kube("a")
     for events in ([Event(same, same)], [Event(None, same, True)]):
         assert mapped(events, lambda event: [event.object.key]) == [("a", LOW)]
-
-
-def test_events_whose_stores_are_not_complete_yet_are_mapped_when_they_are():
-    added: list[tuple[str, int]] = []
-    complete = False
-
-    def handler(event: Event) -> list[ObjectKey]:
-        if not complete and event.object.name in "bc":
-            raise NotSynced("not listed yet")
-        return [event.object.key]
-
-    mapping = Mapping(lambda key, priority: added.append((key.name, priority)), handler, None)
-    registration = Registration(mapping, "things", None)
-    registration.tell([Event(None, event.new, True) for event in EVENTS[:2]])
-    registration.tell(EVENTS[2:])
-    assert added == [("a", LOW), ("d", NORMAL)]
-    complete = True
-    mapping.open()
-    assert added[2:] == [("b", LOW), ("c", NORMAL)]
