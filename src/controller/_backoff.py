@@ -17,6 +17,8 @@ CAP: Final = 30.0
 RESET_AFTER: Final = 120.0
 """Seconds without a failure after which the next one counts as the first: twice the longest
 delay, so that the delays themselves never look like quiet."""
+RETRY_AFTER_CAP: Final = 300.0
+"""Whatever the server says in ``Retry-After``, nothing waits for longer without another try."""
 
 
 class Backoff:

@@ -24,7 +24,7 @@ from ._clock import WallClock, loop_time, wall_time
 from ._correlator import COMBINED, Aggregator, SpamFilter, remembered
 from .client.api import Client
 from .client.patch import MergePatch
-from .errors import AlreadyExists, ApiError, ControllerError, NotFound
+from .errors import AlreadyExists, ApiError, ControllerError, NotFound, TooManyRequests
 from .protocols import Now
 from .types import EVENTS, JsonObject, ObjectKey, ObjectReference
 
@@ -46,6 +46,8 @@ SWEEP_SECONDS: Final = 60.0
 WRITE_TRIES: Final = 12
 WRITE_PAUSE: Final = 10.0
 """Twelve tries ten seconds apart outlast the restart of an API server."""
+WRITE_PAUSE_CAP: Final = 60.0
+"""Whatever a server that sheds load says: other events wait behind this one."""
 
 _NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 _NO_NAME: Final = re.compile(r"[^a-z0-9]+")
@@ -158,21 +160,24 @@ class EventRecorder:
         for attempt in range(1, WRITE_TRIES + 1):
             try:
                 await self._send(series)
-            except ApiError as error:
-                logger.warning("event %s is dropped: %s", series.name, error)
-                return
             except (ValueError, TypeError) as error:
                 # what was given is no namespace, no name or no text: it never can be written
                 logger.warning("event %r is dropped: %s", series.name, error)
                 return
             except ControllerError as error:
-                if attempt == WRITE_TRIES:
+                refused = isinstance(error, ApiError) and not isinstance(error, TooManyRequests)
+                if refused or attempt == WRITE_TRIES:
                     logger.warning("event %s is dropped: %s", series.name, error)
                     return
-                # jitter: replicas that lost the same server do not come back in step
-                await asyncio.sleep(WRITE_PAUSE * (0.75 + self._rand() / 2))
+                await asyncio.sleep(self._pause(error))
             else:
                 return
+
+    def _pause(self, error: ControllerError) -> float:
+        # jitter: replicas that lost the same server do not come back in step
+        pause = WRITE_PAUSE * (0.75 + self._rand() / 2)
+        asked = error.retry_after if isinstance(error, ApiError) else None
+        return max(pause, min(asked or 0.0, WRITE_PAUSE_CAP))
 
     async def _send(self, series: _Series) -> None:
         count = series.count

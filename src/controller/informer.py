@@ -9,7 +9,8 @@ done in slices, so that it does not hold up the loop.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import random
+from collections.abc import Callable, Sequence
 
 from ._clock import loop_time
 from ._slices import slices
@@ -47,8 +48,10 @@ class Informer:
         transform: Transform | None = None,
         metadata_only: bool = False,
         now: Now = loop_time,
+        rand: Callable[[], float] = random.random,
     ) -> None:
         self.resource = resource
+        self._rand = rand
         self._scopes = tuple(dict.fromkeys(namespaces)) if resource.namespaced else ()
         if not self._scopes or "" in self._scopes:
             self._scopes = ("",)
@@ -122,8 +125,8 @@ class Informer:
     ) -> Registration:
         """Add a handler; one that comes late is first called for everything that is there.
 
-        ``resync`` seconds apart it is called with every object of the store, as an update whose
-        old and new state are the same. That asks nothing of the API server.
+        About ``resync`` seconds apart it is called with every object of the store, as an update
+        whose old and new state are the same. That asks nothing of the API server.
 
         Errors: :class:`~.errors.ManagerError` if the informer has ended.
         """
@@ -215,7 +218,8 @@ class Informer:
     async def _resync(self, registration: Registration, period: float) -> None:
         await self.wait_synced()
         while not registration.removed:
-            await asyncio.sleep(period)
+            # a tenth more or less, or all handlers of a process would be called at once
+            await asyncio.sleep(period * (0.9 + self._rand() / 5))
             for part in slices(self.store.list()):
                 async with self._gate:
                     present = [self.store.get(known.key) for known in part]

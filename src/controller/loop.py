@@ -14,10 +14,11 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Final
 
 from ._clock import running_clock
+from ._failures import Failures
 from ._ids import unique_ids
 from ._mapping import Mapping, Watch
 from .delayqueue import DelayQueue
-from .errors import Conflict, ControllerError, ManagerError, QueueClosed, TerminalError
+from .errors import ControllerError, ManagerError, QueueClosed, TerminalError
 from .handlers import Handler
 from .informer import Informer
 from .predicates import Predicate
@@ -40,19 +41,6 @@ nothing never does so by itself, and ten workers with a full queue must not stop
 
 NOTICED_SECONDS: Final = 0.0001
 """Runs that take longer tell the queue the time: to do so after each would double its cost."""
-
-BUGS: Final = (
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    LookupError,
-    NameError,
-    NotImplementedError,
-    RecursionError,
-    TypeError,
-    asyncio.CancelledError,
-)
-"""What only a bug of a reconcile function raises: other languages would call it a panic."""
 
 _SETTLED: Final = Result()
 """Stands for an outcome that was counted already."""
@@ -91,13 +79,13 @@ class Controller:
         self.stats = ControllerStats()
         self._reconcile = reconcile
         self._timeout = reconcile_timeout
-        self._limiter = limiter if limiter is not None else ExponentialLimiter[ObjectKey]()
+        self._failures = Failures(
+            name, limiter if limiter is not None else ExponentialLimiter[ObjectKey](), self.stats
+        )
         self._sync_timeout = sync_timeout
         self._scope: Scope = scope or nullcontext
         self._call = reconcile if reconcile_timeout is None else self._within_timeout
         self._run = self._call if scope is None else self._scoped
-        # the keys of which the limiter knows failures; of the others it need not be asked
-        self._failing: set[ObjectKey] = set()
         self._queue: WorkQueue[ObjectKey] = WorkQueue(name)
         self._delays: DelayQueue[ObjectKey] = DelayQueue(self._queue.add)
         self._watches: list[Watch] = []
@@ -195,7 +183,7 @@ class Controller:
             ) from error
 
     async def _work(self) -> None:
-        queue, failing, ids, run = self._queue, self._failing, self._ids, self._run
+        queue, failing, ids, run = self._queue, self._failures.keys, self._ids, self._run
         stats, durations, time = self.stats, self.stats.durations, running_clock()
         counts, shortest = durations.counts, durations.bounds[0]
         left, now = 0, 0.0
@@ -204,17 +192,15 @@ class Controller:
             try:
                 key = queue.get_nowait()  # to await each key would cost as much as to take it
             except asyncio.QueueEmpty:
-                try:
-                    key = await queue.get()
-                except QueueClosed:
+                if (found := await self._next()) is None:
                     return
-                left = 0
+                key, left = found, 0
             if not left:
                 left, now = SLICE_RUNS, time()
                 until = now + SLICE_SECONDS
             begun = now
             failed = bool(failing) and key in failing
-            attempt = self._limiter.failures(key) if failed else 0
+            attempt = self._failures.count(key) if failed else 0
             request = Request(key, next(ids), attempt, queue.taken.priority)
             try:
                 result = await run(request)
@@ -235,8 +221,36 @@ class Controller:
                 queue.done(key, now if took > NOTICED_SECONDS else None)
             left -= 1
             if not left or now >= until:
-                await asyncio.sleep(0)
+                await self._let_others_run()
                 left = 0
+
+    async def _next(self) -> ObjectKey | None:
+        """Wait for a key; None is the end."""
+        while True:
+            try:
+                return await self._queue.get()
+            except QueueClosed:
+                return None
+            except asyncio.CancelledError:
+                self._survive()
+
+    async def _let_others_run(self) -> None:
+        try:
+            await asyncio.sleep(0)
+        except asyncio.CancelledError:
+            self._survive()
+
+    def _survive(self) -> None:
+        """Go on after a cancellation that was not for the worker.
+
+        A reconcile function can cancel the task that it runs in, and that comes out of the next
+        thing that is waited for.
+        """
+        task = asyncio.current_task()
+        if self._ended or task is None:
+            raise asyncio.CancelledError
+        task.uncancel()
+        logger.warning("a worker of %s was cancelled by what it ran, and goes on", self.name)
 
     async def _scoped(self, request: Request) -> Result | None:
         """Run within the scope, what is logged of the outcome included."""
@@ -265,9 +279,7 @@ class Controller:
             self.stats.requeues += 1
         else:
             self.stats.successes += 1
-        if request.key in self._failing:
-            self._failing.remove(request.key)
-            self._limiter.forget(request.key)
+        self._failures.forget(request.key)
 
     def _unsuccessful(self, request: Request, error: BaseException) -> None:
         if isinstance(error, TerminalError):
@@ -284,22 +296,5 @@ class Controller:
             raise error
 
     def _failed(self, request: Request, error: BaseException) -> None:
-        self.stats.errors += 1
-        if isinstance(error, BUGS):
-            self.stats.panics += 1
-        self._failing.add(request.key)
-        delay = self._limiter.when(request.key)
+        delay = self._failures.add(request, error)
         self._delays.add_after(request.key, delay, request.priority)
-        if isinstance(error, Conflict):
-            # the ordinary way in which a cache that lags behind is noticed
-            logger.info("%s of %s is repeated: %s", self.name, request.key, error)
-            return
-        logger.warning(
-            "%s of %s failed, next try in %.3g s: %s",
-            self.name,
-            request.key,
-            delay,
-            error or type(error).__name__,
-            # the errors of the runtime say enough; of others, only the trace says where from
-            exc_info=None if isinstance(error, ControllerError) else error,
-        )

@@ -18,7 +18,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import Final, NamedTuple
 
-from ._backoff import Backoff
+from ._backoff import RETRY_AFTER_CAP, Backoff
 from ._clock import loop_time
 from ._eventstream import EventStream, InitialCut, InitialNotSent, MissedChange
 from ._listing import PAGE_SIZE, Lister
@@ -51,8 +51,6 @@ REOPEN_RATE: Final = 1 / 12
 REOPEN_BURST: Final = 3
 """How often a watch is opened again that ended by itself: at once where that is rare, and where it
 never stops (a proxy that cuts every connection after seconds) less than once in ten seconds."""
-RETRY_AFTER_CAP: Final = 300.0
-"""Whatever the server says, the cache does not stay stale for longer without another try."""
 NOT_SERVED: Final = (400, 403, 404, 405, 406, 415, 422, 501)
 """How servers refuse a streamed list that they do not know, or this client may not ask for."""
 NOT_SERVED_SECONDS: Final = 1800.0

@@ -50,8 +50,8 @@ class Failing(Recorder):
 
 
 def make(transport: ScriptedTransport, **options: Any) -> Informer:
-    """An informer of widgets."""
-    return Informer(Client(transport), WIDGETS, **options)
+    """An informer of widgets, whose resyncs come on time."""
+    return Informer(Client(transport), WIDGETS, **{"rand": lambda: 0.5, **options})
 
 
 @asynccontextmanager

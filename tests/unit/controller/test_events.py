@@ -333,7 +333,7 @@ async def test_a_full_queue_drops_and_never_blocks(caplog):
     ]
 
 
-@pytest.mark.parametrize("code", [400, 403, 404, 422, 429, 500])
+@pytest.mark.parametrize("code", [400, 403, 404, 422, 500])
 async def test_what_the_server_refuses_is_dropped_and_the_next_event_is_written(code, caplog):
     transport = ScriptedTransport(writes=[failure(code)])
     with caplog.at_level(logging.WARNING):
@@ -354,6 +354,16 @@ async def test_an_event_without_an_answer_is_tried_again_every_ten_seconds():
     assert [call.at for call in transport.calls] == [0, 10, 20, 30]
     names = {call.body["metadata"]["name"] for call in transport.calls}
     assert len(names) == 1
+
+
+@pytest.mark.parametrize(("asked", "waited"), [(None, 10), (25, 25), (3600, 60)])
+async def test_a_server_that_sheds_load_gets_the_event_when_it_says(asked, waited):
+    shed = failure(429, "TooManyRequests", retry_after=asked)
+    transport = ScriptedTransport(writes=[shed, failure(200)])
+    async with recording(transport) as recorder:
+        recorder.event(ABOUT, "Normal", "Created", "m")
+        await recorder.flush()
+    assert [call.at for call in transport.calls] == [0, waited]
 
 
 async def test_a_lost_answer_does_not_make_the_event_twice():

@@ -26,6 +26,22 @@ async def test_a_resync_replays_the_store_to_the_one_who_asked_and_asks_no_serve
     assert transport.verbs() == ["GET", "WATCH"]
 
 
+@pytest.mark.parametrize(("drawn", "expected"), [(0.0, [90, 180]), (1.0, [110, 220])])
+async def test_a_resync_comes_a_tenth_earlier_or_later(drawn: float, expected: list[float]):
+    """Those of all handlers of a process would else be one burst."""
+    times = []
+
+    class Noting(Recorder):
+        def on_update(self, old: KubeObject, new: KubeObject) -> None:
+            times.append(asyncio.get_running_loop().time())
+
+    informer = make(ScriptedTransport([page(obj("a"))]), rand=lambda: drawn)
+    informer.add_handler(Noting(), resync=100)
+    async with running(informer):
+        await asyncio.sleep(250)
+    assert times == pytest.approx(expected)
+
+
 async def test_a_resync_comes_once_a_second_at_most():
     informer = make(ScriptedTransport([page(obj("a"))]))
     recorder = Recorder()

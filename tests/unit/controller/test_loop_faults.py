@@ -17,8 +17,10 @@ from tests.unit.controller.loops import (
     scope_of_all,  # noqa: F401 - a fixture
 )
 
+from hybridpg.controller.errors import TooManyRequests
 from hybridpg.controller.ratelimit import ExponentialLimiter
 from hybridpg.controller.reconcile import Request, Result
+from hybridpg.controller.types import ObjectKey
 
 pytestmark = pytest.mark.virtual_time
 
@@ -52,6 +54,58 @@ async def test_a_cancellation_that_leaks_out_of_a_reconcile_does_not_kill_the_wo
         controller.enqueue(A)
         await asyncio.sleep(10)
     assert reconcile.times == [0, 1]
+
+
+async def test_a_reconcile_that_cancels_its_own_task_costs_no_worker():
+    runs: list[str] = []
+
+    async def cancel(request: Request) -> None:
+        runs.append(request.key.name)
+        task = asyncio.current_task()
+        if len(runs) <= 2:
+            assert task is not None
+            task.cancel()
+
+    controller = make(cancel, workers=1)
+    async with running(controller):
+        for key in (A, B, A):
+            controller.enqueue(key)
+            await asyncio.sleep(10)
+    assert runs == ["a", "b", "a"]
+
+
+async def test_a_limiter_that_fails_costs_no_worker(caplog):
+    class Broken:
+        def when(self, item: ObjectKey) -> float:
+            raise OverflowError("numerical result out of range")
+
+        def forget(self, item: ObjectKey) -> None:
+            raise KeyError(item)
+
+        def failures(self, item: ObjectKey) -> int:
+            raise KeyError(item)
+
+    reconcile = Script(OSError("x"), None, None)
+    controller = make(reconcile, limiter=Broken())
+    with caplog.at_level(logging.ERROR):
+        async with running(controller):
+            controller.enqueue(A)
+            await asyncio.sleep(50)
+            controller.enqueue(A)
+            await asyncio.sleep(1)
+    assert reconcile.times == [0, 30, 50]
+    assert reconcile.requests[1].attempt == 1
+    assert "the limiter of test failed on ns/a" in caplog.text
+
+
+@pytest.mark.parametrize(("asked", "waited"), [(20, 20), (0, 1), (100_000, 300)])
+async def test_a_server_that_sheds_load_is_asked_again_when_it_says(asked: int, waited: int):
+    reconcile = Script(TooManyRequests(429, "TooManyRequests", "later", retry_after=asked), None)
+    controller = make(reconcile)
+    async with running(controller):
+        controller.enqueue(A)
+        await asyncio.sleep(1000)
+    assert reconcile.times == [0, waited]
 
 
 async def test_a_task_group_that_fails_within_a_reconcile_is_a_failure_like_any_other():

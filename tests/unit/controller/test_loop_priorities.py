@@ -40,7 +40,7 @@ async def test_what_was_there_before_is_looked_at_after_what_happens():
 
 
 async def test_what_a_resync_repeats_has_the_low_priority():
-    informer = Informer(Client(ScriptedTransport([page(obj("a"))])), WIDGETS)
+    informer = Informer(Client(ScriptedTransport([page(obj("a"))])), WIDGETS, rand=lambda: 0.5)
     reconcile = Script()
     controller = make(reconcile)
     controller.watch(informer, handler=enqueue_self(), resync=10)
