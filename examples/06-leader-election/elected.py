@@ -40,8 +40,12 @@ def elected(client: Client, name: str) -> Manager:
 
 async def main() -> None:
     """Run until told to stop, or until the lease is lost: that is an error, and the end."""
-    with stop_on_signals() as stop:
-        await elected(Client(AiohttpTransport(await load_default())), "me").run(stop)
+    client = Client(AiohttpTransport(await load_default()))
+    try:
+        with stop_on_signals() as stop:
+            await elected(client, "me").run(stop)
+    finally:
+        await client.close()
 
 
 if __name__ == "__main__":

@@ -93,7 +93,11 @@ async def open_preview(config: Config, transport: Transport) -> AsyncIterator[Pr
         ControllerError: the objects cannot be read.
     """
     manager = Manager(Client(ReadOnlyTransport(transport)), name="hybridpg-plan")
-    backends = await prepare_backends(config, manager.client)
+    try:
+        backends = await prepare_backends(config, manager.client)
+    except BaseException:
+        await manager.client.close()
+        raise
     try:
         runtime, _, _ = prepare_runtime(manager, config, backends)
         async with manager:

@@ -23,6 +23,7 @@ from hybridpg.crds import DatabaseSpec, ServerSpec
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 KNOWN = {
+    "echo",
     "curl",
     "hybridpg",
     "kubectl",
@@ -158,7 +159,7 @@ def manifests() -> list[Any]:
         pytest.param(document, id=f"{name}: {document['kind']}")
         for name, text in texts.items()
         for document in yaml.safe_load_all(text)
-        if "kind" in document
+        if str(document.get("apiVersion", "")).startswith("hybridcloud.")
     ]
 
 

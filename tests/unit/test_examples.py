@@ -80,6 +80,15 @@ async def define(client: Client, kind: Resource) -> None:
     await client.create(CUSTOM_RESOURCE_DEFINITIONS, definition(kind))
 
 
+async def apply(client: Client, folder: str, name: str) -> None:
+    """Make what the manifest of an example holds: a definition and an object."""
+    crd, obj = yaml.safe_load_all((EXAMPLES / folder / f"{name}.yaml").read_text())
+    await client.create(CUSTOM_RESOURCE_DEFINITIONS, crd)
+    names = crd["spec"]["names"]
+    kind = Resource(crd["spec"]["group"], "v1", names["plural"], names["kind"])
+    await client.create(kind, obj, namespace=obj["metadata"]["namespace"])
+
+
 async def make(client: Client, kind: Resource, name: str, **spec: object) -> JsonObject:
     body = {"metadata": {"name": name}, "spec": spec}
     full = {"apiVersion": kind.api_version, "kind": kind.kind, **body}
@@ -153,8 +162,7 @@ async def test_hello_greets_and_greets_again(fake_cluster: FakeCluster):
 async def test_an_owned_object_is_made_repaired_and_goes_with_its_owner(fake_cluster: FakeCluster):
     website = load("02-owned-objects", "website")
     client = Client(fake_cluster)
-    await define(client, website.WEBSITES)
-    await make(client, website.WEBSITES, "shop", title="Shop")
+    await apply(client, "02-owned-objects", "website")
 
     async def page() -> JsonObject:
         return await client.get(website.CONFIG_MAPS, key("shop"))
@@ -189,8 +197,8 @@ async def test_a_finalizer_holds_the_object_until_the_bucket_is_gone(fake_cluste
             await super().delete(uid)
 
     client, storage = Client(fake_cluster), Stubborn()
-    await define(client, bucket.BUCKETS)
-    made = await make(client, bucket.BUCKETS, "photos", size=5)
+    await apply(client, "03-finalizer", "bucket")
+    made = await client.get(bucket.BUCKETS, key("photos"))
     async with bucket.buckets(client, storage):
         await eventually(lambda: storage.sizes == {made["metadata"]["uid"]: 5})
         await client.delete(bucket.BUCKETS, key("photos"))
@@ -215,8 +223,7 @@ async def test_a_ticket_is_looked_at_every_minute_until_it_is_printed(fake_clust
         looks.append(asyncio.get_running_loop().time())
         return len(looks) == 4
 
-    await define(client, ticket.TICKETS)
-    await make(client, ticket.TICKETS, "a", to="Bremen")
+    await apply(client, "04-status-and-events", "ticket")
     await make(client, ticket.TICKETS, "b", to="nowhere")
     async with ticket.tickets(client, printed):
         await asyncio.sleep(3600)

@@ -37,8 +37,7 @@ def usage(state: State, kubeconfig: Path, secret: str) -> list[str]:
     else:
         lines.append(f"  PGSERVICEFILE={_path(state.service_file)} psql service={SERVICE}")
     lines.append(
-        f"Ctrl-C stops everything; the state stays in {_path(state.folder)} "
-        "(hybridpg dev --reset removes it)"
+        f"Ctrl-C stops everything; the state stays in {_path(state.folder)} (--reset removes it)"
     )
     return lines
 
