@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import random
 import shutil
 import signal
 import tempfile
@@ -22,6 +21,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from tests.ports import first_of_a_hundred_ports
 from tests.requirements import require
 
 from hybridpg.backends import (
@@ -219,8 +219,7 @@ def _range_of_ports(parent: Path) -> int:
             taken.add(int(first))
         else:  # whoever is killed leaves its servers behind
             LocalSite(path, "").end()
-    # below the ephemeral ports
-    return random.choice([first for first in range(20000, 32000, 100) if first not in taken])
+    return first_of_a_hundred_ports(taken)
 
 
 @contextlib.contextmanager

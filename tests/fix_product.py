@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import random
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,16 +12,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 from tests.fix_crds import install_crds, kubectl_of
+from tests.ports import first_of_a_hundred_ports
 from tests.product import Plane, home_folder, process
 
 if TYPE_CHECKING:
     from tests.fix_testenv import TestEnv
-
-
-def _ports() -> str:
-    # below the ephemeral ports; another run beside this one takes other ports
-    first = random.randrange(20000, 32000, 100)
-    return f"{first}-{first + 99}"
 
 
 @contextmanager
@@ -47,25 +41,35 @@ def dev_plane(kubectl: Path) -> Iterator[Plane]:
 
 def local_config(home: Path, *namespaces: str, **sections: Any) -> dict[str, Any]:
     """A configuration with the backend ``local`` in a folder, for these namespaces only."""
-    local = {"path": str(home / "postgres"), "ports": _ports()}
+    first = first_of_a_hundred_ports()
+    local = {"path": str(home / "postgres"), "ports": f"{first}-{first + 99}"}
     return {
         "backend": "local",
         "backends": {"local": local, **sections.pop("backends", {})},
-        "controller": {"cluster_id": f"test-{uuid.uuid4()}", "watch_namespaces": list(namespaces)},
+        "controller": {
+            "cluster_id": f"test-{uuid.uuid4()}",
+            "watch_namespaces": list(namespaces),
+            **sections.pop("controller", {}),
+        },
         **sections,
     }
 
 
 @contextmanager
-def real_plane(env: TestEnv, *others: str, **sections: Any) -> Iterator[Plane]:
-    """``hybridpg run`` beside a real kube-apiserver; it watches ``others`` too and one named -b."""
+def real_plane(
+    env: TestEnv, *others: str, login: Path | None = None, **sections: Any
+) -> Iterator[Plane]:
+    """``hybridpg run`` beside a real kube-apiserver; it watches ``others`` too and one named -b.
+
+    ``login`` is the controller's kubeconfig, if that is not the administrator's.
+    """
     install_crds(kubectl_of(env))
     namespace = f"product-{uuid.uuid4().hex[:10]}"
     with home_folder() as home:
         config = home / "config.yaml"
         watched = (namespace, f"{namespace}-b", *others)
         config.write_text(yaml.safe_dump(local_config(home, *watched, **sections)))
-        arguments = ("run", "--config", str(config), "--kubeconfig", str(env.kubeconfig))
+        arguments = ("run", "--config", str(config), "--kubeconfig", str(login or env.kubeconfig))
         with process(home, *arguments) as child:
             plane = Plane(
                 title="kube-apiserver",

@@ -25,7 +25,7 @@ from tests.product import (
 
 pytestmark = [pytest.mark.postgres, pytest.mark.testenv, pytest.mark.slow]
 
-CONFIG = {
+CONFIG: dict[str, Any] = {
     "allowed_backends": ["local", "external", "awsrds"],
     "extensions": {"allowed": ["cube", "earthdistance", "hstore", "no_such_thing"]},
     "namespaces": {"product-*": {"limits": {"cpu": 64}}},

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.ports import first_of_a_hundred_ports
 from tests.unit.backends.local.samples import OWNER, REF
 
 from hybridpg.backends import Owner, Quota, ServerRef, Unknown
@@ -18,7 +19,7 @@ from hybridpg.backends.local_options import PortRange
 
 def _free_range(count: int) -> PortRange:
     """Return a range whose ports nobody uses; below the ephemeral ones, so nobody will."""
-    for first in range(20000, 30000, count):
+    for first in range(first_of_a_hundred_ports(), 32000, count):
         probes = [socket.socket() for _ in range(count)]
         try:
             for offset, probe in enumerate(probes):
