@@ -20,6 +20,7 @@ from pathlib import Path
 import psycopg
 import pytest
 import yaml
+from tests.product import hybridpg
 from tests.requirements import require
 
 from hybridpg.app.dev.servers import ROOT_DATA
@@ -267,6 +268,19 @@ def test_the_kubeconfig_stays_good_over_a_restart(home):
     assert dev(home, "--check").returncode == 0
 
     assert (home / ".hybridpg" / "kubeconfig").read_text() == first
+
+
+def test_a_plan_beside_it_is_that_of_its_controller(home):
+    """It has the id of the cluster, without which everything would be somebody else's."""
+    run = Run(home)
+    try:
+        run.wait_ready()
+        files = ("--config", ".hybridpg/config.yaml", "--kubeconfig", ".hybridpg/kubeconfig")
+        planned = hybridpg("plan", *files, home=home)
+    finally:
+        run.end(signal.SIGTERM)
+    assert planned.returncode == 0, planned.stdout + planned.stderr
+    assert "Conflict" not in planned.stdout
 
 
 def test_a_second_dev_on_the_same_folder_is_refused_and_harms_nothing(home):

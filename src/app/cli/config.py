@@ -20,7 +20,7 @@ def _group() -> None:
 
 @config.command()
 def check(config_file: ConfigFile = None) -> None:
-    """Check the configuration and name all mistakes at once, the backends' options included."""
+    """Check the configuration and name all mistakes; those of backends once the rest is right."""
     options = installed_options()
     loaded = load_config(config_file, os.environ, options)
     problems: list[str] = []

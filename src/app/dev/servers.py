@@ -11,13 +11,15 @@ import stat
 from pathlib import Path
 from typing import Final
 
+import yaml
+
 from ...backends import Unavailable
 from ...backends.local.account import resolve
 from ...backends.local.installations import Installations
 from ...backends.local.layout import Layout
 from ...backends.local.stopping import stop
 from ..config import Config
-from .state import State
+from .state import State, write_private
 from .steps import StepFailed
 
 ROOT_DATA: Final = Path("/var/lib/hybridpg-dev")
@@ -43,19 +45,22 @@ def data_folder(state: State) -> Path:
 
 
 def dev_config(state: State) -> Config:
-    """Return the configuration of the controller; the environment has no say in it."""
+    """Return the configuration of the controller, and write it down for other verbs.
+
+    The environment has no say in it.
+    """
     options = {
         "path": str(data_folder(state)),
         "address": "127.0.0.1",
         "ports": state.settings.server_ports,
     }
-    return Config.model_validate(
-        {
-            "backend": "local",
-            "backends": {"local": options},
-            "controller": {"cluster_id": state.settings.cluster_id},
-        }
-    )
+    config = {
+        "backend": "local",
+        "backends": {"local": options},
+        "controller": {"cluster_id": state.settings.cluster_id},
+    }
+    write_private(state.config_file, yaml.safe_dump(config, sort_keys=False))
+    return Config.model_validate(config)
 
 
 async def stop_servers(state: State) -> None:

@@ -6,6 +6,7 @@
     ├── .hybridpg-dev     proof that the folder is ours; holds port, token and cluster id
     ├── lock              held by the running ``dev``
     ├── kubeconfig        for kubectl (0600)
+    ├── config.yaml       the controller's configuration, for ``hybridpg plan`` beside it
     ├── ca.crt            what psql trusts
     ├── pg_service.conf   the login for psql (0600)
     ├── controller.log
@@ -88,6 +89,11 @@ class State:
     def service_file(self) -> Path:
         """The login in the form that psql reads."""
         return self.folder / "pg_service.conf"
+
+    @property
+    def config_file(self) -> Path:
+        """The configuration of the controller."""
+        return self.folder / "config.yaml"
 
     @property
     def log(self) -> Path:
