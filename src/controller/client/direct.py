@@ -67,7 +67,11 @@ async def _connected(loop: asyncio.AbstractEventLoop, host: str, port: int) -> s
     The event loop's own race of addresses (``happy_eyeballs_delay``, seen with Python 3.11) loses
     the socket that has just won where it is cancelled in that moment; this one closes it.
     """
-    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    try:
+        # an address is only read: it must not wait until one of the loop's threads is free
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+    except socket.gaierror:  # a name
+        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return await start_connection(found, happy_eyeballs_delay=NEXT_ADDRESS_SECONDS, loop=loop)
 
 

@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 import functools
 import logging
+import re
 import weakref
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from typing import Final
@@ -52,6 +53,8 @@ REQUEST_CONNECTIONS: Final = 100
 UNLIMITED: Final = 0
 """Connections for Leases and watches: none of them ever waits for another one."""
 _LEASES: Final = f"/apis/{LEASES.api_version}/"
+_INTERFACE: Final = re.compile(r"^(\w+://(?:[^/]*@)?\[[^]%/]*)%25")
+"""Before the interface of an IPv6 address; a URL has it escaped, and nobody below unescapes it."""
 
 
 class AiohttpTransport:
@@ -75,6 +78,7 @@ class AiohttpTransport:
         in_place: bool = True,
     ) -> None:
         self._config = config
+        self._host = _INTERFACE.sub(r"\1%", config.host)
         self._timeouts = timeouts or Timeouts()
         self._user_agent = user_agent  # one that looks like a browser gets indented JSON
         self._in_place = in_place and not config.proxy
@@ -205,7 +209,7 @@ class AiohttpTransport:
         )
 
     def _url(self, exchange: Exchange) -> URL:
-        url = URL(self._config.host + exchange.path, encoded=True)
+        url = URL(self._host + exchange.path, encoded=True)
         return url.with_query(list(exchange.query)) if exchange.query else url
 
     # --- streams ---------------------------------------------------------------------------------

@@ -44,6 +44,18 @@ async def test_an_unknown_host_means_that_nothing_was_sent(connect):
         await connect("http://does-not-exist.invalid").request("POST", "/", body=b"{}")
 
 
+@pytest.mark.parametrize("sign", ["%", "%25"])
+async def test_the_interface_of_an_address_is_found_however_it_is_escaped(connect, sign: str):
+    """kubectl wants the sign before it escaped; nobody has the address, so nothing is sent."""
+    transport = connect(f"http://[fe80::1{sign}{socket.if_nameindex()[0][1]}]:1")
+
+    for sent in (transport.request("GET", "/"), collect(transport.stream("/watch"))):
+        with pytest.raises(ConnectionRefused) as caught:
+            await sent
+        assert caught.value.__cause__ is not None
+        assert not isinstance(caught.value.__cause__.__cause__, socket.gaierror)
+
+
 async def test_a_server_that_never_speaks_tls_means_that_nothing_was_sent(serve, connect):
     async def plain(reader, writer, number):
         await reader.read(10)
