@@ -104,5 +104,10 @@ class PageReader:
         if not stream.reusable or len(self._kept) >= KEPT:
             stream.close()
             return
-        timer = asyncio.get_running_loop().call_later(KEPT_SECONDS, stream.close)
+        timer = asyncio.get_running_loop().call_later(KEPT_SECONDS, self._let_go, stream)
         self._kept.append(_Kept(stream, context, timer))
+
+    def _let_go(self, stream: LineStream) -> None:
+        """Close a connection that was not needed again, and hold its buffer no longer."""
+        self._kept = [each for each in self._kept if each.stream is not stream]
+        stream.close()

@@ -156,6 +156,7 @@ class AiohttpTransport:
     async def close(self) -> None:
         """Close all connections; requests and streams under way fail, and so do further ones."""
         self._logins.close()
+        self._pages.close()
         for stream in list(self._streams):
             stream.close()
         for pool in (self._requests, self._leases, self._watches):
