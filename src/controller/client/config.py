@@ -18,6 +18,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from ..errors import ConfigError
+from ..types import Headers
 from .auth import Auth, StaticAuth, TokenFile
 
 SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
@@ -71,7 +72,8 @@ class Config:
 
     ``host`` is a URL without a slash at its end. ``namespace`` is the one that a user or a pod
     works in. ``proxy`` is the URL of an HTTP proxy, or empty. ``renewed_tls`` returns what takes
-    the place of ``tls`` where client certificates are renewed under other names.
+    the place of ``tls`` where client certificates are renewed under other names. ``headers`` are
+    sent with every request, such as those that say in whose name it is made.
     """
 
     host: str
@@ -80,6 +82,7 @@ class Config:
     namespace: str = DEFAULT_NAMESPACE
     proxy: str = field(default="", repr=False)  # may hold a password
     renewed_tls: Callable[[], TlsConfig] | None = None
+    headers: Headers = ()
 
     def __post_init__(self) -> None:
         for what, url in (("the URL of the API server", self.host), ("proxy", self.proxy)):

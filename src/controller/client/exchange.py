@@ -67,10 +67,11 @@ class Login:
 
     authorization: str = field(repr=False)
     context: ssl.SSLContext | None
+    always: Headers = ()  # sent with every request
 
     def headers(self, exchange: Exchange, encoding: str) -> Headers:
         """Return the headers of a request whose answer may come in this encoding."""
-        headers = [*exchange.headers, ("accept-encoding", encoding)]
+        headers = [*exchange.headers, *self.always, ("accept-encoding", encoding)]
         return [*headers, ("authorization", self.authorization)] if self.authorization else headers
 
 

@@ -28,6 +28,7 @@ from .config import (
     environment_proxy,
     load_in_cluster,
 )
+from .impersonation import impersonation
 
 if TYPE_CHECKING:
     from kubernetes_asyncio.client import Configuration
@@ -72,6 +73,7 @@ async def load_kubeconfig(path: str | Path | None = None, context: str | None = 
         namespace=_namespace(loader.current_context),
         proxy=found.proxy or environment_proxy(host),
         renewed_tls=lambda: login.tls,
+        headers=impersonation(loader._user.value if loader._user else {}),
     )
 
 

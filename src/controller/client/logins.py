@@ -65,7 +65,7 @@ class Logins:
             raise TransportError("the transport is closed")
         authorization = await self._config.auth.header()  # this may renew the certificate, too
         context = None if self._contexts is None else self._contexts.current()
-        return Login(authorization, context)
+        return Login(authorization, context, self._config.headers)
 
     async def _rejected(self, login: Login) -> bool:
         renewed = await self._config.auth.rejected(login.authorization)
