@@ -3,17 +3,16 @@
 What it does not do, we do around it: it runs a login plugin once and keeps what that returned,
 token or client certificate, after its end, and it reads ``tokenFile`` once. Here the kubeconfig
 is loaded again when a credential ends or is rejected, and ``tokenFile`` is read as in a pod. The
-issuer of an OIDC login is verified (``oidc.py``).
+issuer of an OIDC login is verified (``oidc.py``), login plugins are run as kubectl runs them
+(``plugins.py``), and who is to be acted as is said (``impersonation.py``).
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import datetime
 import logging
 import os
-import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,13 +102,13 @@ async def _load(paths: str, context: str | None) -> tuple[KubeConfigLoader, Conf
     from kubernetes_asyncio.client import Configuration
     from kubernetes_asyncio.config.kube_config import KubeConfigMerger
 
-    from .oidc import VerifyingLoader
+    from .plugins import Loader
 
     found = Configuration()
     found.host = ""  # its default is http://localhost
     try:
         files = KubeConfigMerger(paths)
-        loader = VerifyingLoader(
+        loader = Loader(
             files.config,
             context,
             config_base_path=None,
@@ -117,9 +116,6 @@ async def _load(paths: str, context: str | None) -> tuple[KubeConfigLoader, Conf
             config_persister=lambda _: _keep(files),
         )
         await loader.load_and_set(found)
-    except asyncio.CancelledError as error:
-        _end_plugin(error)
-        raise
     except Exception as error:  # it raises whatever a malformed file leads to
         raise ConfigError(f"kubeconfig {paths} cannot be used: {_explain(error)}") from error
     return loader, found
@@ -155,14 +151,6 @@ def _keep(files: KubeConfigMerger) -> None:
         files.save_changes()
     except OSError as error:
         logger.warning("the renewed login cannot be kept in the kubeconfig: %s", error)
-
-
-def _end_plugin(error: asyncio.CancelledError) -> None:
-    """Kill the login plugin whose run was given up: the library leaves it to itself."""
-    for frame, _ in traceback.walk_tb(error.__traceback__):
-        process = frame.f_locals.get("proc")  # it is known nowhere else; a test holds us to it
-        if isinstance(process, asyncio.subprocess.Process) and process.returncode is None:
-            process.kill()
 
 
 def _explain(error: Exception) -> str:
