@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import re
 import ssl
-import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,9 +19,11 @@ from urllib.parse import urlsplit
 from ..errors import ConfigError
 from ..types import Headers
 from .auth import Auth, StaticAuth, TokenFile
+from .noproxy import is_direct
 
 SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 DEFAULT_NAMESPACE: Final = "default"
+_PORTS: Final = {"http": 80, "https": 443}
 _USER_INFO: Final = re.compile(r"//[^/@\s]*@")
 
 
@@ -133,12 +134,23 @@ def load_in_cluster(
 
 
 def environment_proxy(url: str) -> str:
-    """Return the proxy that ``HTTPS_PROXY`` asks for, unless ``NO_PROXY`` names the host."""
+    """Return the proxy that ``HTTPS_PROXY`` asks for, unless ``NO_PROXY`` names the host.
+
+    What is on this machine has none. As for kubectl, the large forms win over the small ones.
+    """
     parts = urlsplit(url)
-    if urllib.request.proxy_bypass(parts.netloc):
+    try:
+        port = parts.port or _PORTS[parts.scheme]
+    except (KeyError, ValueError):  # whoever uses the URL says what is wrong with it
         return ""
-    proxy = urllib.request.getproxies().get(parts.scheme, "")
-    return proxy if "://" in proxy or not proxy else f"http://{proxy}"
+    proxy = _variable(f"{parts.scheme}_proxy")
+    if not proxy or is_direct(parts.hostname or "", port, _variable("no_proxy")):
+        return ""
+    return proxy if "://" in proxy else f"http://{proxy}"
+
+
+def _variable(name: str) -> str:
+    return os.environ.get(name.upper()) or os.environ.get(name) or ""
 
 
 def redacted(text: str) -> str:

@@ -120,10 +120,8 @@ def test_the_password_of_a_proxy_that_cannot_be_used_is_not_shown():
         ({"HTTPS_PROXY": "http://proxy:3128", "NO_PROXY": "other.com"}, "http://proxy:3128"),
     ],
 )
+@pytest.mark.usefixtures("clean_environment")
 def test_the_proxy_of_the_environment_is_the_one_for_the_url(monkeypatch, environ, proxy):
-    for name in ("http_proxy", "https_proxy", "no_proxy", "all_proxy"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.upper(), raising=False)
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
 
