@@ -84,16 +84,21 @@ class AiohttpTransport:
         self._in_place = in_place and not config.proxy
         encrypted = URL(config.host).scheme == "https"
         self._logins = Logins(config, TlsContexts(config.current_tls) if encrypted else None)
-        within = aiohttp.ClientTimeout(
-            total=self._timeouts.request, sock_connect=self._timeouts.connect
-        )
+        total, connecting = self._timeouts.request, self._timeouts.connect
         self._requests = SessionPool(
-            timeout=within, limit=REQUEST_CONNECTIONS, user_agent=user_agent
+            timeout=aiohttp.ClientTimeout(total=total, sock_connect=connecting),
+            limit=REQUEST_CONNECTIONS,
+            user_agent=user_agent,
         )
-        self._leases = SessionPool(timeout=within, limit=UNLIMITED, user_agent=user_agent)
+        # all of connecting, a proxy's tunnel too: to wait for another one counts, but none does
+        self._leases = SessionPool(
+            timeout=aiohttp.ClientTimeout(total=total, connect=connecting),
+            limit=UNLIMITED,
+            user_agent=user_agent,
+        )
         self._watches = SessionPool(
             timeout=aiohttp.ClientTimeout(
-                total=None, sock_connect=self._timeouts.connect, sock_read=self._timeouts.silence
+                total=None, connect=connecting, sock_read=self._timeouts.silence
             ),
             limit=UNLIMITED,
             user_agent=user_agent,

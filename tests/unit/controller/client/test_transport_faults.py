@@ -80,6 +80,27 @@ async def test_a_handshake_that_hangs_is_given_up(serve, connect):
         await collect(connect(host, timeouts=timeouts).stream("/watch"))
 
 
+@pytest.mark.parametrize("method", ["WATCH", "GET", "PUT"])
+async def test_a_proxy_that_opens_no_tunnel_is_given_up_in_the_time_for_connecting(
+    serve, connect, method: str
+):
+    """For a watch there is no other limit, and a leader's lease is over before that of requests."""
+
+    async def mute(reader, writer, number):
+        await receive(reader)
+        await asyncio.Event().wait()
+
+    timeouts = Timeouts(connect=0.04, request=60, silence=60)
+    transport = connect("https://10.0.0.1:6443", proxy=await serve(mute), timeouts=timeouts)
+    lease = "/apis/coordination.k8s.io/v1/namespaces/a/leases/b"
+    watches = method == "WATCH"
+    asked = collect(transport.stream("/")) if watches else transport.request(method, lease)
+
+    async with asyncio.timeout(20):
+        with pytest.raises(ConnectionRefused):
+            await asked
+
+
 @pytest.mark.parametrize("method", ["GET", *WRITES])
 async def test_a_request_without_an_answer_is_given_up_and_not_repeated(serve, connect, method):
     seen: list[str] = []
