@@ -41,6 +41,10 @@ class Auth(Protocol):
         """Take note that ``used`` was answered with 401; return whether another one is there."""
         ...
 
+    async def close(self) -> None:
+        """End what is under way, for a transport that is closed; it may be used by another one."""
+        ...
+
 
 class StaticAuth:
     """A header that never changes, or none (client certificates)."""
@@ -55,6 +59,9 @@ class StaticAuth:
     async def rejected(self, used: str) -> bool:
         """Return False: there is nothing else to try."""
         return False
+
+    async def close(self) -> None:
+        """Do nothing: nothing is ever under way."""
 
 
 class TokenFile:
@@ -88,6 +95,9 @@ class TokenFile:
         if self._header == used:
             self._read(self._time())
         return self._header != used
+
+    async def close(self) -> None:
+        """Do nothing: a file is read in place."""
 
     def _time(self) -> float:
         return self._now() if self._now is not None else asyncio.get_running_loop().time()
@@ -145,7 +155,7 @@ class RenewedAuth:
         if self._time() >= self._renew_at:
             renewal = self._begin()
             if self._time() >= self._ends_at:
-                await asyncio.shield(renewal)
+                await asyncio.wait([renewal])
         return self._header
 
     async def rejected(self, used: str) -> bool:
@@ -153,8 +163,14 @@ class RenewedAuth:
         if self._header == used and (
             self._renewing() or self._time() - self._tried_at >= RENEWAL_PAUSE
         ):
-            await asyncio.shield(self._begin())
+            await asyncio.wait([self._begin()])
         return self._header != used
+
+    async def close(self) -> None:
+        """End the renewal that is under way; who waits for it goes on with the old header."""
+        if self._renewal is not None and not self._renewal.done():
+            self._renewal.cancel()
+            await asyncio.wait([self._renewal])
 
     def _renewing(self) -> bool:
         return self._renewal is not None and not self._renewal.done()

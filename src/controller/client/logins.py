@@ -61,11 +61,15 @@ class Logins:
         self.retries[code, method] = self.retries.get((code, method), 0) + 1
 
     async def _login(self) -> Login:
-        if self.closed:
-            raise TransportError("the transport is closed")
+        self._check_open()
         authorization = await self._config.auth.header()  # this may renew the certificate, too
+        self._check_open()  # that may have taken its time
         context = None if self._contexts is None else self._contexts.current()
         return Login(authorization, context, self._config.headers)
+
+    def _check_open(self) -> None:
+        if self.closed:
+            raise TransportError("the transport is closed")
 
     async def _rejected(self, login: Login) -> bool:
         renewed = await self._config.auth.rejected(login.authorization)

@@ -166,6 +166,7 @@ class AiohttpTransport:
             stream.close()
         for pool in (self._requests, self._leases, self._watches):
             await pool.close()
+        await self._config.auth.close()  # last: what another one raises must leave nothing open
 
     # --- requests --------------------------------------------------------------------------------
 

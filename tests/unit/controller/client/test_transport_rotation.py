@@ -289,6 +289,8 @@ async def test_a_login_plugin_that_returns_a_new_certificate_reaches_new_connect
             self.pem = new_pki.client
             return False
 
+        async def close(self) -> None: ...
+
     plugin = Plugin()
 
     def tls() -> TlsConfig:
