@@ -48,13 +48,13 @@ class SessionPool:
     @contextlib.asynccontextmanager
     async def session(self, context: ssl.SSLContext | None) -> AsyncIterator[aiohttp.ClientSession]:
         """Use a session whose new connections have that context, None for no TLS."""
-        if self._closed:  # one that is made now would never be closed
-            raise TransportError("the transport is closed")
+        self._check_open()  # a session that is made now would never be closed
         if self._session is None or self._context is not context:
             former, self._session = self._session, self._make(context)
             self._context = context
             self._users[self._session] = 0
             await self._close_unused(former)
+            self._check_open()  # that may have taken its time
         used = self._session
         self._users[used] += 1
         try:
@@ -75,6 +75,10 @@ class SessionPool:
         for session in list(self._users):
             await session.close()
         await self._sockets.end()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise TransportError("the transport is closed")
 
     async def _close_unused(self, session: aiohttp.ClientSession | None) -> None:
         if session is None or session is self._session or self._users.get(session, 0):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 
 import aiohttp
@@ -58,3 +59,25 @@ async def test_closing_closes_all_of_them_and_makes_no_more(pool, contexts):
         assert current.closed
     with pytest.raises(TransportError, match="the transport is closed"):
         await pool.session(contexts[0]).__aenter__()
+
+
+async def test_a_pool_that_is_closed_while_a_session_is_exchanged_gives_none_out(pool, contexts):
+    """The end of the former one's connections may take its time."""
+    async with pool.session(contexts[0]) as former:
+        pass
+    closing, go_on = asyncio.Event(), asyncio.Event()
+    end = former.connector.close
+
+    async def slowly(**_: object) -> None:
+        closing.set()
+        await go_on.wait()
+        await end()
+
+    former.connector.close = slowly
+    exchanging = asyncio.create_task(pool.session(contexts[1]).__aenter__())
+    await closing.wait()
+    await pool.close()
+    go_on.set()
+
+    with pytest.raises(TransportError, match="the transport is closed"):
+        await exchanging
