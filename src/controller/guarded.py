@@ -147,6 +147,7 @@ class GuardedPatch:
         self._operations.append(operation)
         self._changes = True
         around, last = self._at(path[:-1]), path[-1]
+        value = copy.deepcopy(value)  # later changes are made to it: not to what is the caller's
         if kind == "remove":
             del around[last]
         elif last == "-" and isinstance(around, list):

@@ -138,6 +138,35 @@ def test_the_object_given_is_left_as_it_was():
     assert there == obj("a", labels={"x": "y"})
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(("spec",), id="replaced"),
+        pytest.param(("status",), id="added"),
+        pytest.param(("status", "network"), id="added with what is around it"),
+    ],
+)
+def test_a_value_given_is_left_as_it_was(path):
+    value = {"a": 1}
+    GuardedPatch(obj("a")).set(path, value).set((*path, "b"), 2)
+    assert value == {"a": 1}
+
+
+def test_an_item_given_is_left_as_it_was():
+    item = {"a": 1}
+    patch = GuardedPatch(obj("a", spec={"items": []})).append(("spec", "items"), item)
+    patch.set(("spec", "items", 0, "b"), 2)
+    assert item == {"a": 1}
+
+
+def test_a_value_that_its_owner_changes_later_counts_as_it_was_given():
+    value = {"size": 2}
+    patch = GuardedPatch(obj("a")).set(("spec",), value)
+    before = operations(patch)
+    value["size"] = 3
+    assert operations(patch.set(("spec", "size"), 2)) == before
+
+
 async def test_a_patch_is_sent_once_to_the_object_that_was_observed():
     transport = ScriptedTransport()
     await (
