@@ -12,7 +12,7 @@ from typing import Final, TypeAlias
 import msgspec
 
 from ..decode import ListPage, decode_list
-from ..fence import FencedTransport
+from ..fence import check_work
 from ..protocols import Response, Transport
 from ..types import Headers, JsonObject, ObjectKey, Query, Resource
 from .patch import ApplyPatch, Patch
@@ -244,8 +244,7 @@ class Client:
 
         Errors: :class:`~..errors.LeaseLost` naming the work.
         """
-        if isinstance(self._transport, FencedTransport):
-            self._transport.check(what)
+        check_work(self._transport, what)
 
     async def close(self) -> None:
         """Close the transport."""
