@@ -181,6 +181,17 @@ async def test_a_transform_that_loses_the_resource_version_loses_no_update(versi
     assert "transform failed on ns/a, which is cached as it came" in caplog.text
 
 
+async def test_a_wait_of_more_seconds_than_a_float_holds_ends_no_informer():
+    absurd = line("ERROR", status(429, "TooManyRequests", retryAfterSeconds=10**400))
+    transport = ScriptedTransport(watches=[[[absurd]], [[line("ADDED", obj("a", 101))], 60.0]])
+    informer = make(transport)
+    recorder = Recorder()
+    informer.add_handler(recorder)
+    async with running(informer):
+        await asyncio.sleep(400)
+    assert recorder.seen == ["add a"]
+
+
 async def test_an_informer_runs_once():
     informer = make(ScriptedTransport())
     async with running(informer):
