@@ -239,8 +239,8 @@ class Client:
     def check(self, what: str) -> None:
         """Refuse work elsewhere that only who may write through this client may do.
 
-        To be called right before each step of it, because a process may stand still between any
-        two. Never refuses where no lease guards the client.
+        To be called right before each step of it, in whatever thread, because a process may stand
+        still between any two. Never refuses where no lease guards the client.
 
         Errors: :class:`~..errors.LeaseLost` naming the work.
         """
