@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-from ..controller import Headers, Query, Response, Transport
+from ..controller import Client, Headers, Query, Response, Transport
 from .errors import WriteRefused
 
 
@@ -13,6 +13,10 @@ class ReadOnlyTransport:
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
+
+    def check(self, what: str) -> None:
+        """Refuse work as the transport does, if it refuses any."""
+        Client(self._transport).check(what)
 
     async def request(
         self,

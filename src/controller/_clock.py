@@ -29,6 +29,23 @@ def running_clock() -> Clock:
     return time.monotonic if plain else loop.time
 
 
+def everywhere(now: Clock) -> Clock:
+    """Return a clock like ``now`` that threads can ask, too, once a loop has asked it.
+
+    Only :func:`loop_time` needs a loop; every other clock is returned as it is.
+    """
+    if now is not loop_time:
+        return now
+    known: list[Clock] = []
+
+    def clock() -> float:
+        if not known:
+            known.append(running_clock())
+        return known[0]()
+
+    return clock
+
+
 def wall_time() -> datetime:
     """Return the present time of day in UTC."""
     return datetime.now(UTC)

@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+import logging
 import math
 from collections.abc import Callable, Hashable
 from typing import Final, Generic, TypeVar
 
+from ._contain import FAILURES
 from .workqueue import NORMAL
+
+logger = logging.getLogger(__name__)
 
 K = TypeVar("K", bound=Hashable)
 
@@ -95,9 +99,16 @@ class DelayQueue(Generic[K]):
             due, _, key = heapq.heappop(heap)
             if self._due.get(key) == due:
                 del self._due[key]
-                self._sink(key, self._priorities.pop(key))
+                self._hand_over(key, self._priorities.pop(key))
         if heap and self._timer is None:
             self._arm()
+
+    def _hand_over(self, key: K, priority: int) -> None:
+        try:
+            self._sink(key, priority)
+        except FAILURES:
+            # let through, it would leave all other keys without a timer
+            logger.exception("%s was due and could not be handed over", key)
 
     def _compact(self) -> None:
         self._heap = [entry for entry in self._heap if self._due.get(entry[2]) == entry[0]]

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable
 from contextvars import ContextVar
 from typing import Final
 
-from .protocols import Response, Transport
+from .protocols import Guard, Response, Transport
 from .types import Headers, Query
 
 READS: Final = frozenset({"GET", "HEAD"})
@@ -32,6 +32,15 @@ def check_before_sending() -> None:
         check()
 
 
+def check_work(transport: Transport, what: str) -> None:
+    """Refuse work that only who may write through ``transport`` may do.
+
+    Errors: :class:`~.errors.LeaseLost` naming the work.
+    """
+    if isinstance(transport, Guard):
+        transport.check(what)
+
+
 class FencedTransport:
     """A :class:`~.protocols.Transport` that sends writes only while ``allowed`` does not object.
 
@@ -48,6 +57,7 @@ class FencedTransport:
         Errors: :class:`~.errors.LeaseLost` naming it.
         """
         self._allowed(what)
+        check_work(self._transport, what)
 
     async def request(
         self,

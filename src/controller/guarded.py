@@ -19,6 +19,9 @@ Path: TypeAlias = Sequence[str | int]
 """Where a value is in an object: names of fields, and indexes in lists."""
 
 _FINALIZERS: Final = ("metadata", "finalizers")
+_UNFIT: Final = "the server rejected our request due to an error in our request"
+"""All that the server says of a JSON patch that does not fit the object, a failed test included.
+Whatever else ends in 422 has words of its own: validation, admission policies and webhooks."""
 
 
 class GuardedPatch:
@@ -113,7 +116,8 @@ class GuardedPatch:
         """Send the patch and return the object as stored, None where there is nothing to change.
 
         Errors: :class:`~.errors.Conflict` where the object is no longer as it was observed; read
-        it again, or let the queue do so. :class:`~.errors.Invalid` where it would not be valid.
+        it again, or let the queue do so. :class:`~.errors.Invalid` where it would not be valid,
+        or is not admitted.
         """
         if self.empty:
             return None
@@ -122,7 +126,7 @@ class GuardedPatch:
                 resource, self._key, self.build(), subresource=subresource, dry_run=dry_run
             )
         except Invalid as error:
-            if error.details.get("causes"):  # named fields: validation, not a test that failed
+            if error.message != _UNFIT:
                 raise
             raise Conflict(
                 409, "Conflict", f"{resource} {self._key} is no longer as it was observed"
@@ -143,6 +147,7 @@ class GuardedPatch:
         self._operations.append(operation)
         self._changes = True
         around, last = self._at(path[:-1]), path[-1]
+        value = copy.deepcopy(value)  # later changes are made to it: not to what is the caller's
         if kind == "remove":
             del around[last]
         elif last == "-" and isinstance(around, list):

@@ -17,7 +17,7 @@ import uuid
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from ._clock import Clock, WallClock, loop_time, through_sleep, time_asleep, wall_time
+from ._clock import Clock, WallClock, everywhere, loop_time, through_sleep, time_asleep, wall_time
 from ._leaseview import LeaseView
 from ._leasewatch import LeaseWatch
 from .client.api import Client
@@ -57,7 +57,7 @@ class LeaderElector:
         self.identity = identity or f"{socket.gethostname()}_{uuid.uuid4()}"
         self._client = client
         # a laptop that was closed for an hour has lost its lease, whatever its clock says
-        self._now = through_sleep(now, asleep)
+        self._now = through_sleep(everywhere(now), asleep)
         self._wall = wall
         self._rand = rand
         self._view = LeaseView(config, self.identity, self._now)
@@ -77,7 +77,8 @@ class LeaderElector:
     @property
     def is_leader(self) -> bool:
         """Whether the lease is provably ours at this moment."""
-        return self._renewed is not None and self._now() < self._deadline(self._renewed)
+        renewed = self._renewed  # read once: a thread may ask while it is released
+        return renewed is not None and self._now() < self._deadline(renewed)
 
     @property
     def healthy(self) -> bool:
@@ -101,7 +102,7 @@ class LeaderElector:
         return self._slowpaths
 
     def check(self, request: str) -> None:
-        """Refuse a request that only the leader may send.
+        """Refuse a request that only the leader may send; threads may ask, too.
 
         Errors: :class:`~.errors.LeaseLost` naming it.
         """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 from .types import Headers, KubeObject, ObjectKey, ObjectReference, Query
 
@@ -54,6 +54,22 @@ class Transport(Protocol):
 
     async def close(self) -> None:
         """Close all connections; further requests fail."""
+        ...
+
+
+@runtime_checkable
+class Guard(Protocol):
+    """What a transport is, too, through which not everybody may write.
+
+    Assumptions: whatever wraps a transport has this method and passes it on, by
+    :func:`~.fence.check_work` where it does not know what it wraps.
+    """
+
+    def check(self, what: str) -> None:
+        """Refuse work that is no request, such as a statement to a database, as one of ours.
+
+        Errors: :class:`~.errors.LeaseLost` naming it.
+        """
         ...
 
 

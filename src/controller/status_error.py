@@ -44,6 +44,8 @@ STATUS_OF_REASON: Final[Mapping[str, int]] = {
     "ServiceUnavailable": 503,
 }
 """For a Status without ``code``: older aggregated API servers leave it out of ERROR events."""
+RETRY_AFTER_LIMIT: Final = 2**31 - 1
+"""What the field of the API can hold. A number in JSON can be one that no float does."""
 TOO_LARGE_CAUSE: Final = "ResourceVersionTooLarge"
 TOO_LARGE_TEXT: Final = "Too large resource version"
 
@@ -72,7 +74,8 @@ def api_error_from_status(
     details: dict[str, Any] = raw_details if isinstance(raw_details, dict) else {}
     if retry_after is None:
         seconds = details.get("retryAfterSeconds")
-        retry_after = float(seconds) if isinstance(seconds, int) and seconds > 0 else None
+        if isinstance(seconds, int) and seconds > 0:
+            retry_after = float(min(seconds, RETRY_AFTER_LIMIT))
     return error_class(number, reason)(
         number,
         reason,

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer, TracerProvider
 
 from .errors import ApiError
+from .fence import check_work
 from .protocols import Response, Transport
 from .reconcile import Reconcile, Request, Result
 from .types import Headers, Query
@@ -74,6 +75,9 @@ class _TracedTransport:
         self._transport = transport
         self._tracer = tracer
         self._address = address
+
+    def check(self, what: str) -> None:
+        check_work(self._transport, what)
 
     async def request(
         self,

@@ -1,7 +1,7 @@
 """Changes objects before they are cached: what nobody reads need not be kept.
 
-A transform sees every object of lists and watches. It answers with one of the same identity, made
-by :func:`~.decode.decode_object` from the bytes that are to be kept.
+A transform sees every object of lists and watches. It answers with one of the same identity and
+``resourceVersion``, made by :func:`~.decode.decode_object` from the bytes that are to be kept.
 """
 
 from __future__ import annotations
@@ -67,10 +67,17 @@ def transformed(transform: Transform, obj: KubeObject) -> KubeObject:
     """
     try:
         kept = transform(obj)
-        if (kept.namespace, kept.name, kept.uid) != (obj.namespace, obj.name, obj.uid):
-            # its deletion would not find it, and it would stay for ever
-            raise ControllerError(f"the transform made {kept.key} of it: keep the identity")
+        if _identity(kept) != _identity(obj):
+            # its deletion would not find it, or its next change would look like the same state
+            raise ControllerError(
+                f"the transform made {kept.key} of it, version {kept.resource_version!r}: keep "
+                "name, namespace, UID and resourceVersion"
+            )
         return kept
     except FAILURES:
         logger.exception("transform failed on %s, which is cached as it came", obj.key)
         return obj
+
+
+def _identity(obj: KubeObject) -> tuple[str, ...]:
+    return obj.namespace, obj.name, obj.uid, obj.resource_version

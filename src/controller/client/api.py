@@ -12,7 +12,7 @@ from typing import Final, TypeAlias
 import msgspec
 
 from ..decode import ListPage, decode_list
-from ..fence import FencedTransport
+from ..fence import check_work
 from ..protocols import Response, Transport
 from ..types import Headers, JsonObject, ObjectKey, Query, Resource
 from .patch import ApplyPatch, Patch
@@ -239,13 +239,12 @@ class Client:
     def check(self, what: str) -> None:
         """Refuse work elsewhere that only who may write through this client may do.
 
-        To be called right before each step of it, because a process may stand still between any
-        two. Never refuses where no lease guards the client.
+        To be called right before each step of it, in whatever thread, because a process may stand
+        still between any two. Never refuses where no lease guards the client.
 
         Errors: :class:`~..errors.LeaseLost` naming the work.
         """
-        if isinstance(self._transport, FencedTransport):
-            self._transport.check(what)
+        check_work(self._transport, what)
 
     async def close(self) -> None:
         """Close the transport."""

@@ -12,6 +12,7 @@ from typing import Final
 from .._clock import loop_time
 from .._histogram import REQUEST_BOUNDS, SIZE_BOUNDS, Histogram
 from ..errors import ApiError
+from ..fence import check_work
 from ..protocols import Now, Response, Transport
 from ..types import Headers, Query
 
@@ -63,6 +64,10 @@ class MeasuredTransport:
         """
         found: Mapping[tuple[str, str], int] = getattr(self._transport, "retries", {})
         return found
+
+    def check(self, what: str) -> None:
+        """Refuse work as the transport does, if it refuses any."""
+        check_work(self._transport, what)
 
     async def request(
         self,

@@ -123,13 +123,24 @@ async def test_what_exists_is_not_made_again(world: World):
     assert answer.json["details"] == {"name": "a", "group": world.group, "kind": "widgets"}
 
 
-async def test_a_failed_test_of_a_json_patch_is_422_and_says_no_more(world: World):
+@pytest.mark.parametrize(
+    "operation",
+    [
+        pytest.param({"op": "test", "path": "/spec/size", "value": 9}, id="test"),
+        pytest.param({"op": "remove", "path": "/metadata/labels/x"}, id="remove-missing"),
+        pytest.param({"op": "add", "path": "/spec/tags/0", "value": "a"}, id="no-parent"),
+    ],
+)
+async def test_a_json_patch_that_does_not_fit_is_422_and_says_no_more(
+    world: World, operation: dict[str, Any]
+):
+    """All that a guarded patch can tell a conflict by."""
     await world.post(world.widgets, world.widget("a"))
-    test = {"op": "test", "path": "/spec/size", "value": 9}
-    answer = await world.patch(f"{world.widgets}/a", test)
+    answer = await world.patch(f"{world.widgets}/a", operation)
     assert (answer.status, answer.json["reason"]) == (422, "Invalid")
     expected = "the server rejected our request due to an error in our request"
     assert answer.json["message"] == expected
+    assert answer.json["details"] == {}
 
 
 async def test_a_json_patch_guards_and_adds_in_one_write(world: World):

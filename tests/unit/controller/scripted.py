@@ -147,9 +147,22 @@ def status(code: int, reason: str, message: str = "no", **details: Any) -> dict[
     return {**body, "reason": reason, "message": message, "details": details}
 
 
-def failure(code: int, reason: str = "", *, retry_after: int | None = None) -> Response:
+def failure(
+    code: int,
+    reason: str = "",
+    message: str = "no",
+    *,
+    retry_after: int | None = None,
+    **details: Any,
+) -> Response:
     headers = {} if retry_after is None else {"retry-after": str(retry_after)}
-    return Response(code, headers, json.dumps(status(code, reason)).encode())
+    return Response(code, headers, json.dumps(status(code, reason, message, **details)).encode())
+
+
+def unfit() -> Response:
+    """What the server says of a JSON patch that does not fit: of a test that failed, for one."""
+    message = "the server rejected our request due to an error in our request"
+    return failure(422, "Invalid", message)
 
 
 def refused(code: int, reason: str = "", message: str = "no", **options: Any) -> ApiError:

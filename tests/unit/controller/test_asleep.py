@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 
 import pytest
 
-from hybridpg.controller._clock import through_sleep, time_asleep
+from hybridpg.controller._clock import everywhere, loop_time, through_sleep, time_asleep
 
 
 def test_time_goes_on_while_the_machine_sleeps():
@@ -15,6 +16,17 @@ def test_time_goes_on_while_the_machine_sleeps():
     assert clock() == 100.0, "what it slept before does not count"
     running, slept = 101.0, 5060.0
     assert clock() == 161.0
+
+
+@pytest.mark.virtual_time
+async def test_the_clock_of_the_loop_that_asked_first_can_be_asked_in_threads():
+    await asyncio.sleep(5)
+    clock = everywhere(loop_time)
+    assert [clock(), await asyncio.to_thread(clock)] == [5, 5]
+
+
+def test_a_clock_that_needs_no_loop_stays_as_it_is():
+    assert everywhere(time.monotonic) is time.monotonic
 
 
 def test_what_two_clocks_differ_by_between_two_looks_is_no_sleep():

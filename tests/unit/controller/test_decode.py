@@ -242,6 +242,11 @@ def test_the_seconds_to_wait_come_from_the_details_unless_a_header_says_them():
     assert api_error_from_status(status(429, "x")).retry_after is None
 
 
+def test_a_wait_longer_than_the_field_can_say_is_the_longest_that_it_can():
+    body = status(429, "TooManyRequests", retryAfterSeconds=10**400)
+    assert api_error_from_status(body).retry_after == 2**31 - 1
+
+
 def test_a_status_of_wrong_types_is_still_an_error():
     error = api_error_from_status({"code": "x", "reason": 7, "message": [], "details": "y"})
     assert (error.status, error.reason, error.message, error.details) == (500, "", "", {})

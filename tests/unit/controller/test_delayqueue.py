@@ -113,6 +113,24 @@ async def test_a_sink_may_add_again_from_within():
     assert got == [1, 2, 3]
 
 
+@pytest.mark.parametrize("failure", [ValueError("no"), asyncio.CancelledError()])
+async def test_a_key_that_cannot_be_handed_over_holds_up_no_other(failure, caplog):
+    got: list[tuple[float, str]] = []
+    now = asyncio.get_running_loop().time
+
+    def take(key: str, priority: int) -> None:
+        if key == "bad":
+            raise failure
+        got.append((now(), key))
+
+    delays: DelayQueue[str] = DelayQueue(take)
+    for key, delay in (("bad", 1), ("b", 1), ("c", 5)):
+        delays.add_after(key, delay)
+    await asyncio.sleep(20)
+    assert got == [(1, "b"), (5, "c")]
+    assert caplog.messages == ["bad was due and could not be handed over"]
+
+
 async def test_a_key_that_is_brought_forward_again_and_again_does_not_grow_the_heap():
     sink = Sink()
     for step in range(10_000):

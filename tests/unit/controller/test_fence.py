@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from opentelemetry.trace import NoOpTracerProvider
 from tests.unit.controller.scripted import WIDGETS, ScriptedTransport, obj
 
 from hybridpg.controller.client.api import Client
+from hybridpg.controller.client.measured import MeasuredTransport
 from hybridpg.controller.client.patch import MergePatch
 from hybridpg.controller.errors import LeaseLost
 from hybridpg.controller.fence import FencedTransport, check_before_sending
+from hybridpg.controller.tracing import Tracing
 from hybridpg.controller.types import ObjectKey
 
 pytestmark = pytest.mark.virtual_time
@@ -146,3 +149,25 @@ def test_work_that_is_no_request_is_refused_like_one(client, lease):
 
 def test_a_client_that_no_lease_guards_refuses_no_work(transport):
     Client(transport).check("a statement")
+
+
+WRAPPERS = [
+    pytest.param(MeasuredTransport, id="measured"),
+    pytest.param(Tracing(NoOpTracerProvider()).transport, id="traced"),
+    pytest.param(lambda fenced: FencedTransport(fenced, Lease().check), id="fenced once more"),
+    pytest.param(lambda fenced: MeasuredTransport(MeasuredTransport(fenced)), id="measured twice"),
+]
+
+
+@pytest.mark.parametrize("wrap", WRAPPERS)
+def test_work_is_refused_through_whatever_wraps_the_fence(client, lease, wrap):
+    wrapped = client.over(wrap(client.transport))
+    wrapped.check("a statement")
+    lease.ours = False
+    with pytest.raises(LeaseLost, match="a statement is refused"):
+        wrapped.check("a statement")
+
+
+@pytest.mark.parametrize("wrap", WRAPPERS)
+def test_what_wraps_no_fence_refuses_no_work(transport, wrap):
+    Client(wrap(transport)).check("a statement")

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from tests.unit.controller.scripted import WIDGETS, ScriptedTransport, failure, kube, obj
+from tests.unit.controller.scripted import WIDGETS, ScriptedTransport, failure, kube, obj, unfit
 
 from hybridpg.controller.client.api import Client
 from hybridpg.controller.errors import Conflict, Forbidden, NotFound, TransportError
@@ -77,7 +77,7 @@ async def test_an_object_in_deletion_that_has_it_goes_on_to_its_clean_up():
 
 
 async def test_a_change_by_somebody_else_is_a_conflict_that_names_the_object():
-    transport = ScriptedTransport(writes=[failure(422, "Invalid")])
+    transport = ScriptedTransport(writes=[unfit()])
     with pytest.raises(Conflict, match=r"widgets\.example\.org ns/a changed"):
         await ensure(Client(transport), WIDGETS, kube("a"), OURS)
 
@@ -120,9 +120,7 @@ async def test_removing_from_an_object_that_is_gone_is_fine():
 
 
 async def test_a_place_that_moved_is_looked_up_again():
-    transport = ScriptedTransport(
-        writes=[failure(422, "Invalid"), stored(finalizers=[OURS]), stored()]
-    )
+    transport = ScriptedTransport(writes=[unfit(), stored(finalizers=[OURS]), stored()])
     await remove(Client(transport), WIDGETS, kube("a", finalizers=["x", OURS]), OURS)
     assert transport.verbs() == ["PATCH", "GET", "PATCH"]
     assert transport.calls[2].body[1]["path"] == "/metadata/finalizers/0"
@@ -138,13 +136,13 @@ async def test_a_place_that_moved_is_looked_up_again():
     ],
 )
 async def test_nothing_more_is_done_where_nothing_is_left_to_do(fresh):
-    transport = ScriptedTransport(writes=[failure(422, "Invalid"), fresh])
+    transport = ScriptedTransport(writes=[unfit(), fresh])
     await remove(Client(transport), WIDGETS, kube("a", finalizers=[OURS]), OURS)
     assert transport.verbs() == ["PATCH", "GET"]
 
 
 async def test_an_object_that_keeps_changing_is_a_conflict():
-    moved = [failure(422, "Invalid"), stored(finalizers=[OURS])] * 3
+    moved = [unfit(), stored(finalizers=[OURS])] * 3
     transport = ScriptedTransport(writes=moved)
     with pytest.raises(Conflict, match="finalizer"):
         await remove(Client(transport), WIDGETS, kube("a", finalizers=[OURS]), OURS)

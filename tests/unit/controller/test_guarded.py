@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
-from tests.unit.controller.scripted import WIDGETS, ScriptedTransport, failure, kube, obj, status
+from tests.unit.controller.scripted import WIDGETS, ScriptedTransport, failure, kube, obj, unfit
 
 from hybridpg.controller.client.api import Client
 from hybridpg.controller.errors import Conflict, Forbidden, Invalid
 from hybridpg.controller.guarded import GuardedPatch, pointer
-from hybridpg.controller.protocols import Response
 
 pytestmark = pytest.mark.virtual_time
 
 UID_TEST = {"op": "test", "path": "/metadata/uid", "value": "uid-a"}
+DENIED = 'admission webhook "no.example.com" denied the request: the label is not allowed'
 
 
 def operations(patch: GuardedPatch) -> list[dict[str, Any]]:
@@ -139,6 +138,35 @@ def test_the_object_given_is_left_as_it_was():
     assert there == obj("a", labels={"x": "y"})
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(("spec",), id="replaced"),
+        pytest.param(("status",), id="added"),
+        pytest.param(("status", "network"), id="added with what is around it"),
+    ],
+)
+def test_a_value_given_is_left_as_it_was(path):
+    value = {"a": 1}
+    GuardedPatch(obj("a")).set(path, value).set((*path, "b"), 2)
+    assert value == {"a": 1}
+
+
+def test_an_item_given_is_left_as_it_was():
+    item = {"a": 1}
+    patch = GuardedPatch(obj("a", spec={"items": []})).append(("spec", "items"), item)
+    patch.set(("spec", "items", 0, "b"), 2)
+    assert item == {"a": 1}
+
+
+def test_a_value_that_its_owner_changes_later_counts_as_it_was_given():
+    value = {"size": 2}
+    patch = GuardedPatch(obj("a")).set(("spec",), value)
+    before = operations(patch)
+    value["size"] = 3
+    assert operations(patch.set(("spec", "size"), 2)) == before
+
+
 async def test_a_patch_is_sent_once_to_the_object_that_was_observed():
     transport = ScriptedTransport()
     await (
@@ -161,17 +189,22 @@ async def test_an_empty_patch_is_not_sent():
 
 
 async def test_a_test_that_fails_is_a_conflict_that_names_the_object():
-    transport = ScriptedTransport(writes=[failure(422, "Invalid")])
+    transport = ScriptedTransport(writes=[unfit()])
     with pytest.raises(Conflict, match=r"widgets\.example\.org ns/a is no longer as it was obs"):
         await GuardedPatch(kube("a")).label("x", "y").send(Client(transport), WIDGETS)
 
 
 async def test_a_value_that_is_not_valid_stays_a_mistake():
     causes = [{"reason": "FieldValueInvalid", "field": "metadata.labels", "message": "no"}]
-    body = json.dumps(status(422, "Invalid", causes=causes)).encode()
-    transport = ScriptedTransport(writes=[Response(422, {}, body)])
+    transport = ScriptedTransport(writes=[failure(422, "Invalid", causes=causes)])
     with pytest.raises(Invalid):
         await GuardedPatch(kube("a")).label("x y", "z").send(Client(transport), WIDGETS)
+
+
+async def test_what_a_webhook_denies_is_no_conflict_and_keeps_its_message():
+    transport = ScriptedTransport(writes=[failure(422, "Invalid", DENIED)])
+    with pytest.raises(Invalid, match="the label is not allowed"):
+        await GuardedPatch(kube("a")).label("x", "y").send(Client(transport), WIDGETS)
 
 
 async def test_other_errors_pass_as_they_are():

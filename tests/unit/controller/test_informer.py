@@ -164,6 +164,34 @@ async def test_a_transform_that_answers_with_something_else_leaves_no_ghost(rubb
     assert "transform failed on ns/a, which is cached as it came" in caplog.text
 
 
+@pytest.mark.parametrize("version", ["", "7"], ids=["dropped", "always the same"])
+async def test_a_transform_that_loses_the_resource_version_loses_no_update(version, caplog):
+    def versionless(found: KubeObject) -> KubeObject:
+        body = found.decode()
+        body["metadata"]["resourceVersion"] = version
+        return decode_object(json.dumps(body).encode())
+
+    changes: list[Any] = [5.0, [line("MODIFIED", obj("a", 101, spec={"size": 2}))], 60.0]
+    informer = make(ScriptedTransport([page(obj("a"))], [changes]), transform=versionless)
+    recorder = Recorder()
+    informer.add_handler(recorder)
+    async with running(informer):
+        await asyncio.sleep(20)
+    assert recorder.seen == ["initial a", "update a 1->101"]
+    assert "transform failed on ns/a, which is cached as it came" in caplog.text
+
+
+async def test_a_wait_of_more_seconds_than_a_float_holds_ends_no_informer():
+    absurd = line("ERROR", status(429, "TooManyRequests", retryAfterSeconds=10**400))
+    transport = ScriptedTransport(watches=[[[absurd]], [[line("ADDED", obj("a", 101))], 60.0]])
+    informer = make(transport)
+    recorder = Recorder()
+    informer.add_handler(recorder)
+    async with running(informer):
+        await asyncio.sleep(400)
+    assert recorder.seen == ["add a"]
+
+
 async def test_an_informer_runs_once():
     informer = make(ScriptedTransport())
     async with running(informer):

@@ -23,6 +23,7 @@ from tests.unit.controller.elections import (
 from hybridpg.controller.client.api import Client
 from hybridpg.controller.client.patch import MergePatch
 from hybridpg.controller.errors import LeaseLost, NotFound
+from hybridpg.controller.fence import FencedTransport
 from hybridpg.controller.leader import LeaderElector
 from hybridpg.controller.testing import FakeCluster, eventually
 from hybridpg.controller.types import LEASES
@@ -407,6 +408,22 @@ async def test_a_leader_that_stood_still_knows_before_any_timer_of_its_runs(clus
     assert not elector.healthy
     with pytest.raises(LeaseLost):
         await task
+
+
+async def test_a_thread_that_has_no_loop_is_told_whether_it_may_go_on(cluster):
+    line = Line(cluster)
+    elector = LeaderElector(Client(line), config(), identity="one")
+    fenced = Client(FencedTransport(line, elector.check))
+    with pytest.raises(LeaseLost):
+        await asyncio.to_thread(fenced.check, "a statement")
+    task = asyncio.create_task(elector.run(lambda: None))
+    await eventually(lambda: elector.is_leader)
+    await asyncio.to_thread(fenced.check, "a statement")
+    line.trouble = "hang"
+    with pytest.raises(LeaseLost):
+        await task
+    with pytest.raises(LeaseLost, match="a statement is not begun"):
+        await asyncio.to_thread(fenced.check, "a statement")
 
 
 async def test_a_machine_that_slept_has_lost_its_lease_though_its_clock_stood_still(cluster):
