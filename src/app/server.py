@@ -30,6 +30,7 @@ from .kinds import SERVERS
 from .quota import EFFECTIVE_SIZE
 from .reasons import Condition, Reason
 from .reconciler import ObjectReconciler
+from .renames import newest_secret
 from .rotation import Rotation, done_or_busy
 from .runtime import Runtime, ServerEntry
 from .secrets import CredentialsSecret
@@ -107,7 +108,7 @@ class ServerReconciler(ObjectReconciler):
             self.runtime.directory.declare_absent(draft.subject.key)
         if isinstance(observed, Absent) or not ours:
             return None
-        secret = await self.runtime.secrets.read(draft.subject, draft.subject.secret_name)
+        secret = await newest_secret(self.runtime, draft)
         if not observed.state.ready and not revive:
             raise Unknown(f"server {ref.external_name} does not answer: {observed.state.message}")
         if not observed.state.ready:
