@@ -32,6 +32,7 @@ from .failures import joined, refuses_extensions
 from .kinds import DATABASES
 from .reasons import Condition, Reason
 from .reconciler import ObjectReconciler, nobody_uses
+from .renames import with_newest_password
 from .rotation import Login, Rotation, done_or_busy, primary_login
 from .runtime import Runtime, ServerEntry
 from .schedule import ROTATE_EVERY
@@ -167,15 +168,15 @@ class DatabaseReconciler(ObjectReconciler):
 
     async def _secret(self, database: _Database) -> CredentialsSecret:
         """Return the Secret; one that is proven missing is made before the role is."""
-        subject, name = database.draft.subject, database.spec.credentials_secret
+        draft, name = database.draft, database.spec.credentials_secret
         adopting = database.ref.external_name if database.ref.adopt else ""
-        secret = await self.runtime.secrets.read(subject, name, adopting=adopting)
+        secret = await self.runtime.secrets.read(draft.subject, name, adopting=adopting)
         if secret is not None:
-            return secret
-        await self.confirm(database.draft)
-        former = await self._rotation.renaming(database.draft, name)
+            return await with_newest_password(self.runtime, draft, secret, confirm=self.confirm)
+        await self.confirm(draft)
+        former = await self._rotation.renaming(draft, name)
         return await self._rotation.keeper.create(
-            subject, name, database.render_pending, former=former
+            draft.subject, name, database.render_pending, former=former
         )
 
     async def _ensure_role(

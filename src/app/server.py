@@ -30,7 +30,7 @@ from .kinds import SERVERS
 from .quota import EFFECTIVE_SIZE
 from .reasons import Condition, Reason
 from .reconciler import ObjectReconciler
-from .renames import newest_secret
+from .renames import newest_secret, with_newest_password
 from .rotation import Rotation, done_or_busy
 from .runtime import Runtime, ServerEntry
 from .secrets import CredentialsSecret
@@ -196,8 +196,12 @@ class ServerReconciler(ObjectReconciler):
         former = await self._rotation.renaming(server.draft, name)
         adopting = server.ref.external_name if server.ref.adopt else ""
         secret = await self.runtime.secrets.read(subject, name, adopting=adopting)
-        if secret is not None or not server.publishes_admin:
+        if not server.publishes_admin:
             return secret
+        if secret is not None:
+            return await with_newest_password(
+                self.runtime, server.draft, secret, confirm=self.confirm
+            )
         await self.confirm(server.draft)
         username = server.admin_username(observed)
         return await self._rotation.keeper.create(
