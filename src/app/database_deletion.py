@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ..backends import Absent, Backend, Busy, DatabaseRef, Policy
+from ..backends import Absent, Backend, Busy, DatabaseRef, Owner, Policy
 from ..controller import NotFound, ObjectKey, Result
-from .deletion import block, carried_out, has_secret, keep_secret, kept_earlier
+from .deletion import block, carried_out, has_secret, keep_secret, kept_earlier, leave_alone
 from .kinds import SERVERS
 from .reasons import Reason
 from .references import own_database_name
@@ -26,7 +26,7 @@ async def delete_database(runtime: Runtime, draft: StatusDraft, policy: Policy) 
     backend = runtime.backends.get(server.backend)
     ref = await database_target(runtime, draft, server)
     if policy is Policy.DELETE:
-        return await _delete(draft, backend, ref)
+        return await _delete(runtime, draft, backend, ref)
     return await _retain(runtime, draft, backend, ref)
 
 
@@ -56,12 +56,14 @@ async def _without_server(
     )
 
 
-async def _delete(draft: StatusDraft, backend: Backend, ref: DatabaseRef) -> Result | None:
+async def _delete(
+    runtime: Runtime, draft: StatusDraft, backend: Backend, ref: DatabaseRef
+) -> Result | None:
     observed = await backend.observe_database(ref)
     if isinstance(observed, Absent):
         return None
     if not ref.owner.same(observed.state.owner):
-        draft.note("LeftAlone", f"{ref.external_name} is not ours and stays", warning=True)
+        await _left(runtime, draft, ref, observed.state.owner)
         return None
     waits = carried_out(draft, await backend.delete_database(ref, observed, Policy.DELETE))
     return waits or carried_out(draft, await backend.delete_user(ref))
@@ -72,12 +74,25 @@ async def _retain(
 ) -> Result | None:
     observed = await backend.observe_database(ref)
     if not isinstance(observed, Absent):
-        if ref.owner.same(observed.state.owner):
-            outcome = await backend.delete_database(ref, observed, Policy.RETAIN)
-            waits = carried_out(draft, outcome)
-            if waits is not None:
-                return waits
-        elif not kept_earlier(ref.owner, observed.state.owner):
-            draft.note("LeftAlone", f"{ref.external_name} is not ours and stays", warning=True)
+        if not ref.owner.same(observed.state.owner):
+            await _left(runtime, draft, ref, observed.state.owner)
+            return None
+        outcome = await backend.delete_database(ref, observed, Policy.RETAIN)
+        waits = carried_out(draft, outcome)
+        if waits is not None:
+            return waits
     await keep_secret(runtime, draft, ref.external_name)
     return None
+
+
+async def _left(
+    runtime: Runtime, draft: StatusDraft, ref: DatabaseRef, found: Owner | None
+) -> None:
+    """Leave what carries another mark, and its password: perhaps we retained it ourselves before.
+
+    Then a policy that changes afterwards comes too late: what is retained waits for its adoption.
+    """
+    if kept_earlier(ref.owner, found):
+        await keep_secret(runtime, draft, ref.external_name)
+    else:
+        await leave_alone(runtime, draft, ref.external_name)
