@@ -25,7 +25,7 @@ from ..backends import (
 )
 from ..controller import ObjectKey, ReadStore, Resource, Result
 from ..crds import ServerSpec
-from .binding import ServerTarget, bound_target, is_ours
+from .binding import ServerTarget, is_ours, target_to_serve
 from .kinds import SERVERS
 from .quota import EFFECTIVE_SIZE
 from .reasons import Condition, Reason
@@ -98,15 +98,17 @@ class ServerReconciler(ObjectReconciler):
         After a start of the controller nothing else says where it is. One that is gone is not
         made again. A result means that it does not answer yet.
         """
-        target = await bound_target(self.runtime, draft)
-        if target is None:
+        directory, key = self.runtime.directory, draft.subject.key
+        found = await target_to_serve(self.runtime, draft)
+        if found is None:
+            directory.doubt(key)
             return None
+        target, observed = found
         backend, ref = target.backend, target.ref
-        observed = await backend.observe_server(ref)
         ours = is_ours(ref, observed) or not backend.capabilities.provisions
-        if isinstance(observed, Absent) and draft.subject.deleting:
-            self.runtime.directory.declare_absent(draft.subject.key)
         if isinstance(observed, Absent) or not ours:
+            gone = isinstance(observed, Absent) and draft.subject.deleting
+            (directory.declare_absent if gone else directory.doubt)(key)
             return None
         secret = await newest_secret(self.runtime, draft)
         if not observed.state.ready and not revive:
