@@ -26,6 +26,7 @@ from ..backends import (
 from ..controller import ObjectKey, ReadStore, Resource, Result
 from ..crds import ServerSpec
 from .binding import ServerTarget, is_ours, target_to_serve
+from .failures import CONTRACT
 from .kinds import SERVERS
 from .quota import EFFECTIVE_SIZE
 from .reasons import Condition, Reason
@@ -89,8 +90,13 @@ class ServerReconciler(ObjectReconciler):
 
     async def look_on(self, draft: StatusDraft) -> None:
         """Let the databases of a paused server find it: after a start nothing else says where."""
-        if self.runtime.directory.get(draft.subject.key) is None:
+        if self.runtime.directory.get(draft.subject.key) is not None:
+            return
+        try:
             await self._keep_serving(draft, revive=False)
+        except CONTRACT:
+            self.failed(draft.subject)
+            raise
 
     async def _keep_serving(self, draft: StatusDraft, *, revive: bool) -> Result | None:
         """Keep a server usable whose deletion waits for its databases: theirs goes through it.
