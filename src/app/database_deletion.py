@@ -9,6 +9,7 @@ from .kinds import SERVERS
 from .reasons import Reason
 from .references import own_database_name
 from .runtime import Runtime
+from .server_identity import Content, content_of, is_another, replaced
 from .status import StatusDraft
 from .targets import database_target
 
@@ -23,6 +24,9 @@ async def delete_database(runtime: Runtime, draft: StatusDraft, policy: Policy) 
     server = runtime.directory.get(key)
     if server is None:
         return await _without_server(runtime, draft, policy, key)
+    uid = server.ref.owner.uid
+    if is_another(draft, uid) and await content_of(runtime, draft, server) is not Content.OURS:
+        return await _on_another(runtime, draft, policy, replaced(draft, key.name, uid))
     backend = runtime.backends.get(server.backend)
     ref = await database_target(runtime, draft, server)
     if policy is Policy.DELETE:
@@ -35,11 +39,10 @@ async def _without_server(
 ) -> Result | None:
     """Wait for a server that exists; one that is proven gone cannot be asked any more."""
     try:
-        await runtime.client.get(SERVERS, key)
+        live = await runtime.client.get(SERVERS, key)
     except NotFound:
         if policy is Policy.RETAIN:
-            name = draft.get("externalName") or own_database_name(draft.subject, runtime.cluster_id)
-            await keep_secret(runtime, draft, str(name))
+            await keep_secret(runtime, draft, _external_name(runtime, draft))
             return None
         return block(
             draft,
@@ -48,12 +51,33 @@ async def _without_server(
             f"spec.deletionPolicy to Retain to let the object go",
         )
     if runtime.directory.absent(key):
-        return None  # the data went with its server
+        uid = str(live["metadata"]["uid"])
+        if not is_another(draft, uid):
+            return None  # the data went with its server
+        return await _on_another(runtime, draft, policy, replaced(draft, key.name, uid))
     if not runtime.directory.seen(key):
         raise Busy(f"server {key.name} was not looked at since the start", retry_after=1.0)
     return block(
         draft, Reason.WAITING_FOR_SERVER, f"the deletion waits until server {key.name} answers"
     )
+
+
+async def _on_another(
+    runtime: Runtime, draft: StatusDraft, policy: Policy, message: str
+) -> Result | None:
+    """Conclude nothing from a server that has taken the place of the one with the data."""
+    if policy is Policy.DELETE:
+        message = f"{message}, or spec.deletionPolicy to Retain to let the object go"
+        return block(draft, Reason.SERVER_GONE, message)
+    draft.note(Reason.SERVER_GONE, message, warning=True)
+    await keep_secret(runtime, draft, _external_name(runtime, draft))
+    return None
+
+
+def _external_name(runtime: Runtime, draft: StatusDraft) -> str:
+    """Return what the database is called, where nobody can be asked."""
+    own = own_database_name(draft.subject, runtime.cluster_id)
+    return str(draft.get("externalName") or own)
 
 
 async def _delete(
