@@ -122,7 +122,7 @@ async def target_to_delete(runtime: Runtime, draft: StatusDraft) -> Found | None
     """
     target = await bound_target(runtime, draft)
     if target is None:
-        made = await has_secret(runtime, draft.subject)
+        made = await has_secret(runtime, draft)
         return await find_marked(runtime, draft, strict=made)
     known = runtime.bindings.get(draft.subject) is not None
     if not target.backend.capabilities.provisions:

@@ -18,7 +18,7 @@ async def delete_database(runtime: Runtime, draft: StatusDraft, policy: Policy) 
     """Go on with the deletion; None once nothing external holds the object any more."""
     subject = draft.subject
     recorded = draft.get("backend") and draft.get("externalName")
-    if not recorded and not await has_secret(runtime, subject):
+    if not recorded and not await has_secret(runtime, draft):
         return None  # both come before the first external call, so there was none
     key = ObjectKey(subject.namespace, str(subject.spec["serverRef"]["name"]))
     server = runtime.directory.get(key)

@@ -6,13 +6,12 @@ from typing import Final
 
 from ..backends import Outcome, Owner, Pending
 from ..controller import Result
-from .credentials import secret_sources
+from .credentials import known_secret_names, secret_sources
 from .errors import SecretConflict
 from .kinds import ADOPT
 from .reasons import Condition, Reason
 from .runtime import Runtime
 from .status import StatusDraft
-from .subject import Subject
 
 BLOCKED_RETRY_SECONDS: Final = 30.0
 """Until a blocked deletion looks again; what it waits for usually wakes it earlier."""
@@ -44,17 +43,20 @@ def kept_earlier(owner: Owner, found: Owner | None) -> bool:
     )
 
 
-async def has_secret(runtime: Runtime, subject: Subject) -> bool:
+async def has_secret(runtime: Runtime, draft: StatusDraft) -> bool:
     """Return whether the object owns its Secret: it is made before anything external is.
 
-    So it tells an object that never had anything from one whose status somebody wiped.
+    So it tells an object that never had anything from one whose status somebody wiped. A rename
+    that was not carried out yet left it under a former name.
     """
-    if not subject.secret_name:
-        return False
-    try:
-        return await runtime.secrets.find(subject, subject.secret_name) is not None
-    except SecretConflict:
-        return False
+    names = dict.fromkeys([draft.subject.secret_name, *known_secret_names(draft)])
+    for name in filter(None, names):
+        try:
+            if await runtime.secrets.find(draft.subject, name) is not None:
+                return True
+        except SecretConflict:
+            continue
+    return False
 
 
 async def keep_secret(runtime: Runtime, draft: StatusDraft, external_name: str) -> None:

@@ -332,3 +332,27 @@ async def test_a_database_whose_server_is_nowhere_says_what_its_deletion_waits_f
         await world.reason(SERVERS, "pg", "DeletionBlocked")
         await asyncio.sleep(60)
         assert await world.exists(DATABASES, "app")
+
+
+@pytest.mark.parametrize(("kind", "name"), [(SERVERS, "pg"), (DATABASES, "app")])
+async def test_a_deletion_with_a_wiped_binding_knows_the_former_name_of_the_secret(
+    kind: Resource, name: str
+):
+    """Status says where nothing is, and the spec names a Secret that was never made."""
+    world = await ready_and_stopped(
+        database={"deletionPolicy": "Delete"}, server={"deletionPolicy": "Delete"}
+    )
+    if kind is SERVERS:
+        await world.patch(DATABASES, "app", {"metadata": {"finalizers": None}})
+        await world.delete(DATABASES, "app")
+    await forge(world, kind, name, backend=None, externalName=None)
+    await world.patch(kind, name, {"spec": {"credentialsSecret": "new-login"}})
+    await world.delete(kind, name)
+    world.target.fail["observe_server"] = Unknown("no answer")
+    async with world.operator():
+        await asyncio.sleep(30)
+        assert await world.exists(kind, name), "something may be there"
+        world.target.fail.clear()
+        await world.gone(kind, name, 600)
+    server = world.target.servers.get("team-pg")
+    assert server is None if kind is SERVERS else server is not None and server.roles == {}
