@@ -36,7 +36,7 @@ from .rotation import Rotation, done_or_busy
 from .runtime import Runtime, ServerEntry
 from .secrets import CredentialsSecret
 from .server_deletion import databases_of, delete_server
-from .server_login import publish_login
+from .server_login import admin_role, prove_login, publish_login
 from .server_pass import ServerPass
 from .server_spec import show_spec
 from .spec import parse_spec
@@ -123,14 +123,24 @@ class ServerReconciler(ObjectReconciler):
             server = ServerPass(draft, parse_spec(ServerSpec, draft.subject), backend, ref)
             return await self._revive(server, secret, observed)
         endpoint = await backend.endpoint(ref, observed.state)
-        if endpoint.admin is not None or secret is not None:
-            full = with_admin(endpoint, observed.state.admin_username, secret)
-            entry = ServerEntry(ref, backend.name, full)
-            self.runtime.directory.publish(draft.subject.key, entry)
-        elif revive and self.runtime.directory.get(draft.subject.key) is None:
+        lost = endpoint.admin is None and not newest_password(secret)
+        if lost and (not revive or directory.get(key) is not None):
+            directory.doubt(key)
+        elif lost:
             await self._make_way_in(draft, target, observed.state, endpoint)
         else:
-            self.runtime.directory.doubt(draft.subject.key)
+            if endpoint.admin is None and secret is not None and revive:
+                role = admin_role(self.runtime, target, observed.state, endpoint)
+                await prove_login(
+                    self.runtime,
+                    self._rotation.keeper,
+                    secret,
+                    subject=draft.subject,
+                    role=role,
+                    endpoint=endpoint,
+                )
+            full = with_admin(endpoint, observed.state.admin_username, secret)
+            directory.publish(key, ServerEntry(ref, backend.name, full))
         return None
 
     async def _make_way_in(
