@@ -86,6 +86,7 @@ class DatabaseReconciler(ObjectReconciler):
         """Drop what is remembered of a database that is gone."""
         self.runtime.published.forget(self.resource.kind, key)
         self.runtime.logins.forget((self.resource.kind, key))
+        self.runtime.silences.forget(key)
         self._rotation.forget(key)
 
     async def __call__(self, request: Request) -> Result:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..backends import Absent, Backend, Busy, DatabaseRef, Owner, Policy
+from ..backends import Absent, Backend, Busy, DatabaseRef, Owner, Policy, Unknown
 from ..controller import NotFound, ObjectKey, Result
 from .deletion import block, carried_out, has_secret, keep_secret, kept_earlier, leave_alone
 from .kinds import SERVERS
@@ -20,6 +20,22 @@ async def delete_database(runtime: Runtime, draft: StatusDraft, policy: Policy) 
     recorded = draft.get("backend") and draft.get("externalName")
     if not recorded and not await has_secret(runtime, draft):
         return None  # both come before the first external call, so there was none
+    try:
+        result = await _by_policy(runtime, draft, policy)
+    except Busy:
+        raise
+    except Unknown as error:
+        if not runtime.silences.lasts(subject) or policy is Policy.DELETE:
+            raise
+        await _let_go(runtime, draft, Reason.UNREACHABLE, str(error))
+        return None
+    if result is None or not draft.shows(Reason.WAITING_FOR_SERVER):
+        runtime.silences.forget(subject.key)
+    return result
+
+
+async def _by_policy(runtime: Runtime, draft: StatusDraft, policy: Policy) -> Result | None:
+    subject = draft.subject
     key = ObjectKey(subject.namespace, str(subject.spec["serverRef"]["name"]))
     server = runtime.directory.get(key)
     if server is None:
@@ -57,9 +73,26 @@ async def _without_server(
         return await _on_another(runtime, draft, policy, replaced(draft, key.name, uid))
     if not runtime.directory.seen(key):
         raise Busy(f"server {key.name} was not looked at since the start", retry_after=1.0)
-    return block(
-        draft, Reason.WAITING_FOR_SERVER, f"the deletion waits until server {key.name} answers"
-    )
+    if runtime.silences.lasts(draft.subject) and policy is Policy.RETAIN:
+        message = f"server {key.name} does not answer"
+        await _let_go(runtime, draft, Reason.WAITING_FOR_SERVER, message)
+        return None
+    way_out = "five minutes at most"
+    if policy is Policy.DELETE:
+        way_out = "set spec.deletionPolicy to Retain to let the object go without"
+    message = f"the deletion waits until server {key.name} answers; {way_out}"
+    return block(draft, Reason.WAITING_FOR_SERVER, message)
+
+
+async def _let_go(runtime: Runtime, draft: StatusDraft, reason: Reason, why: str) -> None:
+    """End a wait for a server that stays silent: nothing is deleted, and the Secret stays.
+
+    The mark stays as it is, so it does not say that the object is gone.
+    """
+    name = _external_name(runtime, draft)
+    message = f"{name} could not be marked as retained, so hybridpg retained misses it: {why}"
+    draft.note(reason, message, warning=True)
+    await keep_secret(runtime, draft, name)
 
 
 async def _on_another(
