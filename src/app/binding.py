@@ -122,7 +122,7 @@ async def target_to_delete(runtime: Runtime, draft: StatusDraft) -> Found | None
     """
     target = await bound_target(runtime, draft)
     if target is None:
-        made = await has_secret(runtime, draft.subject)
+        made = await has_secret(runtime, draft)
         return await find_marked(runtime, draft, strict=made)
     known = runtime.bindings.get(draft.subject) is not None
     if not target.backend.capabilities.provisions:
@@ -131,6 +131,21 @@ async def target_to_delete(runtime: Runtime, draft: StatusDraft) -> Found | None
     if known or is_ours(target.ref, observed):
         return target, observed
     return await find_marked(runtime, draft, target, strict=True) or (target, observed)
+
+
+async def target_to_serve(runtime: Runtime, draft: StatusDraft) -> Found | None:
+    """Return where the databases of a server find it that is not converged: deleted, or paused.
+
+    A deletion concludes from what is absent there, so it takes no word of status for the place.
+
+    Raises:
+        BackendError: that is not certain.
+    """
+    found = await target_to_delete(runtime, draft) if draft.subject.deleting else None
+    if found is not None:
+        return found
+    target = await bound_target(runtime, draft)
+    return None if target is None else (target, await target.backend.observe_server(target.ref))
 
 
 async def find_marked(

@@ -111,8 +111,8 @@ def known_secret_names(draft: StatusDraft) -> list[str]:
     return [str(name) for name in draft.get("secretNames") or ([published] if published else [])]
 
 
-def secret_sources(draft: StatusDraft, name: str) -> list[str]:
-    """Return the names that the password may be taken over from, newest first.
+def password_names(draft: StatusDraft, name: str) -> list[str]:
+    """Return every name by which the password may be found, newest first, ``name`` among them.
 
     What was published last, and what was to follow it: a Secret of an earlier name that could not
     be deleted may hold a password that was rotated away since.
@@ -120,7 +120,13 @@ def secret_sources(draft: StatusDraft, name: str) -> list[str]:
     known = known_secret_names(draft)
     published = (draft.get("binding") or {}).get("name")
     first = known.index(published) if published in known else 0
-    return [each for each in reversed(known[first:]) if each != name]
+    line = known[first:]
+    return [*reversed(line), *([] if name in line else [name])]
+
+
+def secret_sources(draft: StatusDraft, name: str) -> list[str]:
+    """Return the names that the password may be taken over from, newest first."""
+    return [each for each in password_names(draft, name) if each != name]
 
 
 def former_secret_names(draft: StatusDraft, name: str) -> list[str]:

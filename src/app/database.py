@@ -32,10 +32,12 @@ from .failures import joined, refuses_extensions
 from .kinds import DATABASES
 from .reasons import Condition, Reason
 from .reconciler import ObjectReconciler, nobody_uses
+from .renames import with_newest_password
 from .rotation import Login, Rotation, done_or_busy, primary_login
 from .runtime import Runtime, ServerEntry
 from .schedule import ROTATE_EVERY
 from .secrets import CredentialsSecret
+from .server_identity import Content, content_of, is_another, replaced
 from .spec import fields_not_in, parse_spec
 from .status import StatusDraft
 from .subject import Subject
@@ -84,6 +86,7 @@ class DatabaseReconciler(ObjectReconciler):
         """Drop what is remembered of a database that is gone."""
         self.runtime.published.forget(self.resource.kind, key)
         self.runtime.logins.forget((self.resource.kind, key))
+        self.runtime.silences.forget(key)
         self._rotation.forget(key)
 
     async def __call__(self, request: Request) -> Result:
@@ -109,11 +112,14 @@ class DatabaseReconciler(ObjectReconciler):
         if nobody_uses(draft.subject) and not self.runtime.crowd.enter(draft.subject.key, place):
             draft.abandon()  # it is called when it is its turn
             return Result()
+        if not await self._belongs(draft, spec, server):
+            return Result(requeue_after=self.runtime.resync_after())
         database = await self._bind(draft, spec, server)
         # a conflict ends here
         observed, desired, _ = await look_at_database(
             self.runtime, draft.subject, spec, database.backend, database.ref
         )
+        draft.set("serverUID", server.ref.owner.uid)
         secret = await self._secret(database)
         if not _is_there(database.ref, observed):
             await self.confirm(draft)
@@ -135,8 +141,6 @@ class DatabaseReconciler(ObjectReconciler):
         entry = self.runtime.directory.get(key)
         cached = self.runtime.servers.get(key)
         if entry is not None and cached is not None and entry.ref.owner.uid == cached.uid:
-            answers = f"server {key.name} answers"
-            draft.condition(Condition.SERVER_READY, True, Reason.AVAILABLE, answers)
             return entry
         if cached is None:
             reason, message = Reason.SERVER_NOT_FOUND, f"no PostgreSQLServer {key.name} here yet"
@@ -149,6 +153,25 @@ class DatabaseReconciler(ObjectReconciler):
         draft.progressing(reason, message)
         return None
 
+    async def _belongs(self, draft: StatusDraft, spec: DatabaseSpec, server: ServerEntry) -> bool:
+        """Return whether the database is, or may be made, on this server; else say why not.
+
+        On a server that took the place of another one it is not made anew, empty, and its Secret
+        stays as it is, until its owner says so. What is somebody else's is a conflict, as anywhere.
+        """
+        name, uid = spec.server_ref.name, server.ref.owner.uid
+        if (
+            not is_another(draft, uid)
+            or await content_of(self.runtime, draft, server) is not Content.NOTHING
+        ):
+            answers = f"server {name} answers"
+            draft.condition(Condition.SERVER_READY, True, Reason.AVAILABLE, answers)
+            return True
+        message = replaced(draft, name, uid)
+        draft.condition(Condition.SERVER_READY, False, Reason.SERVER_GONE, message)
+        draft.failed(Reason.SERVER_GONE, message, stalled=True)
+        return False
+
     async def _bind(self, draft: StatusDraft, spec: DatabaseSpec, server: ServerEntry) -> _Database:
         """Record backend and name before the first call: a deletion must know them."""
         backend = self.runtime.backends.get(server.backend)
@@ -156,6 +179,8 @@ class DatabaseReconciler(ObjectReconciler):
         if (draft.get("backend"), draft.get("externalName")) != (backend.name, ref.external_name):
             draft.set("backend", backend.name)
             draft.set("externalName", ref.external_name)
+            if not draft.get("serverUID"):
+                draft.set("serverUID", server.ref.owner.uid)
             draft.progressing(Reason.CREATING, f"database {ref.external_name} is being created")
             await draft.write(self.runtime.client)
         unsupported = fields_not_in(set_fields(spec), frozenset({"database", ROTATE_EVERY}))
@@ -167,15 +192,15 @@ class DatabaseReconciler(ObjectReconciler):
 
     async def _secret(self, database: _Database) -> CredentialsSecret:
         """Return the Secret; one that is proven missing is made before the role is."""
-        subject, name = database.draft.subject, database.spec.credentials_secret
+        draft, name = database.draft, database.spec.credentials_secret
         adopting = database.ref.external_name if database.ref.adopt else ""
-        secret = await self.runtime.secrets.read(subject, name, adopting=adopting)
+        secret = await self.runtime.secrets.read(draft.subject, name, adopting=adopting)
         if secret is not None:
-            return secret
-        await self.confirm(database.draft)
-        former = await self._rotation.renaming(database.draft, name)
+            return await with_newest_password(self.runtime, draft, secret, confirm=self.confirm)
+        await self.confirm(draft)
+        former = await self._rotation.renaming(draft, name)
         return await self._rotation.keeper.create(
-            subject, name, database.render_pending, former=former
+            draft.subject, name, database.render_pending, former=former
         )
 
     async def _ensure_role(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from ..backends import Absent, Backend, Busy, DatabaseRef, Policy
+from ..backends import Absent, Backend, Busy, DatabaseRef, Owner, Policy, Unknown
 from ..controller import NotFound, ObjectKey, Result
-from .deletion import block, carried_out, has_secret, keep_secret, kept_earlier
+from .deletion import block, carried_out, has_secret, keep_secret, kept_earlier, leave_alone
 from .kinds import SERVERS
 from .reasons import Reason
 from .references import own_database_name
 from .runtime import Runtime
+from .server_identity import Content, content_of, is_another, replaced
 from .status import StatusDraft
 from .targets import database_target
 
@@ -17,16 +18,35 @@ async def delete_database(runtime: Runtime, draft: StatusDraft, policy: Policy) 
     """Go on with the deletion; None once nothing external holds the object any more."""
     subject = draft.subject
     recorded = draft.get("backend") and draft.get("externalName")
-    if not recorded and not await has_secret(runtime, subject):
+    if not recorded and not await has_secret(runtime, draft):
         return None  # both come before the first external call, so there was none
+    try:
+        result = await _by_policy(runtime, draft, policy)
+    except Busy:
+        raise
+    except Unknown as error:
+        if not runtime.silences.lasts(subject) or policy is Policy.DELETE:
+            raise
+        await _let_go(runtime, draft, Reason.UNREACHABLE, str(error))
+        return None
+    if result is None or not draft.shows(Reason.WAITING_FOR_SERVER):
+        runtime.silences.forget(subject.key)
+    return result
+
+
+async def _by_policy(runtime: Runtime, draft: StatusDraft, policy: Policy) -> Result | None:
+    subject = draft.subject
     key = ObjectKey(subject.namespace, str(subject.spec["serverRef"]["name"]))
     server = runtime.directory.get(key)
     if server is None:
         return await _without_server(runtime, draft, policy, key)
+    uid = server.ref.owner.uid
+    if is_another(draft, uid) and await content_of(runtime, draft, server) is not Content.OURS:
+        return await _on_another(runtime, draft, policy, replaced(draft, key.name, uid))
     backend = runtime.backends.get(server.backend)
     ref = await database_target(runtime, draft, server)
     if policy is Policy.DELETE:
-        return await _delete(draft, backend, ref)
+        return await _delete(runtime, draft, backend, ref)
     return await _retain(runtime, draft, backend, ref)
 
 
@@ -35,11 +55,10 @@ async def _without_server(
 ) -> Result | None:
     """Wait for a server that exists; one that is proven gone cannot be asked any more."""
     try:
-        await runtime.client.get(SERVERS, key)
+        live = await runtime.client.get(SERVERS, key)
     except NotFound:
         if policy is Policy.RETAIN:
-            name = draft.get("externalName") or own_database_name(draft.subject, runtime.cluster_id)
-            await keep_secret(runtime, draft, str(name))
+            await keep_secret(runtime, draft, _external_name(runtime, draft))
             return None
         return block(
             draft,
@@ -48,20 +67,60 @@ async def _without_server(
             f"spec.deletionPolicy to Retain to let the object go",
         )
     if runtime.directory.absent(key):
-        return None  # the data went with its server
+        uid = str(live["metadata"]["uid"])
+        if not is_another(draft, uid):
+            return None  # the data went with its server
+        return await _on_another(runtime, draft, policy, replaced(draft, key.name, uid))
     if not runtime.directory.seen(key):
         raise Busy(f"server {key.name} was not looked at since the start", retry_after=1.0)
-    return block(
-        draft, Reason.WAITING_FOR_SERVER, f"the deletion waits until server {key.name} answers"
-    )
+    if runtime.silences.lasts(draft.subject) and policy is Policy.RETAIN:
+        message = f"server {key.name} does not answer"
+        await _let_go(runtime, draft, Reason.WAITING_FOR_SERVER, message)
+        return None
+    way_out = "five minutes at most"
+    if policy is Policy.DELETE:
+        way_out = "set spec.deletionPolicy to Retain to let the object go without"
+    message = f"the deletion waits until server {key.name} answers; {way_out}"
+    return block(draft, Reason.WAITING_FOR_SERVER, message)
 
 
-async def _delete(draft: StatusDraft, backend: Backend, ref: DatabaseRef) -> Result | None:
+async def _let_go(runtime: Runtime, draft: StatusDraft, reason: Reason, why: str) -> None:
+    """End a wait for a server that stays silent: nothing is deleted, and the Secret stays.
+
+    The mark stays as it is, so it does not say that the object is gone.
+    """
+    name = _external_name(runtime, draft)
+    message = f"{name} could not be marked as retained, so hybridpg retained misses it: {why}"
+    draft.note(reason, message, warning=True)
+    await keep_secret(runtime, draft, name)
+
+
+async def _on_another(
+    runtime: Runtime, draft: StatusDraft, policy: Policy, message: str
+) -> Result | None:
+    """Conclude nothing from a server that has taken the place of the one with the data."""
+    if policy is Policy.DELETE:
+        message = f"{message}, or spec.deletionPolicy to Retain to let the object go"
+        return block(draft, Reason.SERVER_GONE, message)
+    draft.note(Reason.SERVER_GONE, message, warning=True)
+    await keep_secret(runtime, draft, _external_name(runtime, draft))
+    return None
+
+
+def _external_name(runtime: Runtime, draft: StatusDraft) -> str:
+    """Return what the database is called, where nobody can be asked."""
+    own = own_database_name(draft.subject, runtime.cluster_id)
+    return str(draft.get("externalName") or own)
+
+
+async def _delete(
+    runtime: Runtime, draft: StatusDraft, backend: Backend, ref: DatabaseRef
+) -> Result | None:
     observed = await backend.observe_database(ref)
     if isinstance(observed, Absent):
         return None
     if not ref.owner.same(observed.state.owner):
-        draft.note("LeftAlone", f"{ref.external_name} is not ours and stays", warning=True)
+        await _left(runtime, draft, ref, observed.state.owner)
         return None
     waits = carried_out(draft, await backend.delete_database(ref, observed, Policy.DELETE))
     return waits or carried_out(draft, await backend.delete_user(ref))
@@ -72,12 +131,25 @@ async def _retain(
 ) -> Result | None:
     observed = await backend.observe_database(ref)
     if not isinstance(observed, Absent):
-        if ref.owner.same(observed.state.owner):
-            outcome = await backend.delete_database(ref, observed, Policy.RETAIN)
-            waits = carried_out(draft, outcome)
-            if waits is not None:
-                return waits
-        elif not kept_earlier(ref.owner, observed.state.owner):
-            draft.note("LeftAlone", f"{ref.external_name} is not ours and stays", warning=True)
+        if not ref.owner.same(observed.state.owner):
+            await _left(runtime, draft, ref, observed.state.owner)
+            return None
+        outcome = await backend.delete_database(ref, observed, Policy.RETAIN)
+        waits = carried_out(draft, outcome)
+        if waits is not None:
+            return waits
     await keep_secret(runtime, draft, ref.external_name)
     return None
+
+
+async def _left(
+    runtime: Runtime, draft: StatusDraft, ref: DatabaseRef, found: Owner | None
+) -> None:
+    """Leave what carries another mark, and its password: perhaps we retained it ourselves before.
+
+    Then a policy that changes afterwards comes too late: what is retained waits for its adoption.
+    """
+    if kept_earlier(ref.owner, found):
+        await keep_secret(runtime, draft, ref.external_name)
+    else:
+        await leave_alone(runtime, draft, ref.external_name)

@@ -13,6 +13,8 @@ DATABASES: Final = Resource(GROUP, VERSION, "postgresqldatabases", "PostgreSQLDa
 FINALIZER: Final = f"{GROUP}/finalizer"
 ADOPT: Final = f"{GROUP}/adopt"
 """Annotation by which a user hands over a thing that is not ours; its value is the exact name."""
+ACCEPT_SERVER: Final = f"{GROUP}/accept-server"
+"""Annotation of a database: it may be made anew on the server whose object has this UID."""
 PAUSED: Final = f"{GROUP}/paused"
 """Annotation ``"true"``: nothing is written until it is gone."""
 RETAINED_FROM: Final = f"{GROUP}/retained-from"

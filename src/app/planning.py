@@ -17,9 +17,11 @@ from ..crds import CredentialRotation, DatabaseSpec, ServerSpec
 from .credentials import former_secret_names
 from .failures import CONTRACT, failure_of
 from .kinds import FINALIZER, RESET_PASSWORD, SERVERS
+from .reasons import Reason
 from .runtime import Runtime, ServerEntry
 from .schedule import due_in
 from .server_deletion import databases_of
+from .server_identity import Content, content_of, is_another, replaced
 from .spec import parse_spec
 from .status import StatusDraft
 from .subject import Subject
@@ -138,6 +140,13 @@ class Planner:
         if isinstance(server, Step):
             yield server
             return
+        uid = server.ref.owner.uid
+        if is_another(draft, uid):
+            content = await content_of(self._runtime, draft, server)
+            if content is Content.NOTHING:
+                message = replaced(draft, spec.server_ref.name, uid)
+                yield Step(Sign.REFUSE, f"{Reason.SERVER_GONE.value}: {message}")
+                return
         ref = await database_target(self._runtime, draft, server)
         for step in _bound(draft, server.backend, ref.external_name):
             yield step

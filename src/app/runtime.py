@@ -15,6 +15,7 @@ from .crowd import Crowd
 from .placement import Backends
 from .quota import Quotas
 from .secrets import SecretStore
+from .silences import Silences
 from .status import Clock
 from .verification import PublishedSecrets, VerifiedLogins
 
@@ -117,6 +118,8 @@ class Runtime:
     random: random.Random = field(default_factory=random.Random)
     crowd: Crowd = field(default_factory=Crowd)
     """The new databases of each server; who is in use does not go through it."""
+    silences: Silences = field(default_factory=Silences)
+    """The deletions of databases whose server gives no answer."""
 
     def resync_after(self) -> float:
         """Return the seconds until a converged object is checked again, jittered by a tenth.

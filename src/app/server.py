@@ -25,16 +25,18 @@ from ..backends import (
 )
 from ..controller import ObjectKey, ReadStore, Resource, Result
 from ..crds import ServerSpec
-from .binding import ServerTarget, bound_target, is_ours
+from .binding import ServerTarget, is_ours, target_to_serve
+from .failures import CONTRACT
 from .kinds import SERVERS
 from .quota import EFFECTIVE_SIZE
 from .reasons import Condition, Reason
 from .reconciler import ObjectReconciler
+from .renames import newest_secret, with_newest_password
 from .rotation import Rotation, done_or_busy
 from .runtime import Runtime, ServerEntry
 from .secrets import CredentialsSecret
 from .server_deletion import databases_of, delete_server
-from .server_login import publish_login
+from .server_login import admin_role, prove_login, publish_login
 from .server_pass import ServerPass
 from .server_spec import show_spec
 from .spec import parse_spec
@@ -88,8 +90,13 @@ class ServerReconciler(ObjectReconciler):
 
     async def look_on(self, draft: StatusDraft) -> None:
         """Let the databases of a paused server find it: after a start nothing else says where."""
-        if self.runtime.directory.get(draft.subject.key) is None:
+        if self.runtime.directory.get(draft.subject.key) is not None:
+            return
+        try:
             await self._keep_serving(draft, revive=False)
+        except CONTRACT:
+            self.failed(draft.subject)
+            raise
 
     async def _keep_serving(self, draft: StatusDraft, *, revive: bool) -> Result | None:
         """Keep a server usable whose deletion waits for its databases: theirs goes through it.
@@ -97,31 +104,43 @@ class ServerReconciler(ObjectReconciler):
         After a start of the controller nothing else says where it is. One that is gone is not
         made again. A result means that it does not answer yet.
         """
-        target = await bound_target(self.runtime, draft)
-        if target is None:
+        directory, key = self.runtime.directory, draft.subject.key
+        found = await target_to_serve(self.runtime, draft)
+        if found is None:
+            directory.doubt(key)
             return None
+        target, observed = found
         backend, ref = target.backend, target.ref
-        observed = await backend.observe_server(ref)
         ours = is_ours(ref, observed) or not backend.capabilities.provisions
-        if isinstance(observed, Absent) and draft.subject.deleting:
-            self.runtime.directory.declare_absent(draft.subject.key)
         if isinstance(observed, Absent) or not ours:
+            gone = isinstance(observed, Absent) and draft.subject.deleting
+            (directory.declare_absent if gone else directory.doubt)(key)
             return None
-        secret = await self.runtime.secrets.read(draft.subject, draft.subject.secret_name)
+        secret = await newest_secret(self.runtime, draft)
         if not observed.state.ready and not revive:
             raise Unknown(f"server {ref.external_name} does not answer: {observed.state.message}")
         if not observed.state.ready:
             server = ServerPass(draft, parse_spec(ServerSpec, draft.subject), backend, ref)
             return await self._revive(server, secret, observed)
         endpoint = await backend.endpoint(ref, observed.state)
-        if endpoint.admin is not None or secret is not None:
-            full = with_admin(endpoint, observed.state.admin_username, secret)
-            entry = ServerEntry(ref, backend.name, full)
-            self.runtime.directory.publish(draft.subject.key, entry)
-        elif revive and self.runtime.directory.get(draft.subject.key) is None:
+        lost = endpoint.admin is None and not newest_password(secret)
+        if lost and (not revive or directory.get(key) is not None):
+            directory.doubt(key)
+        elif lost:
             await self._make_way_in(draft, target, observed.state, endpoint)
         else:
-            self.runtime.directory.doubt(draft.subject.key)
+            if endpoint.admin is None and secret is not None and revive:
+                role = admin_role(self.runtime, target, observed.state, endpoint)
+                await prove_login(
+                    self.runtime,
+                    self._rotation.keeper,
+                    secret,
+                    subject=draft.subject,
+                    role=role,
+                    endpoint=endpoint,
+                )
+            full = with_admin(endpoint, observed.state.admin_username, secret)
+            directory.publish(key, ServerEntry(ref, backend.name, full))
         return None
 
     async def _make_way_in(
@@ -195,8 +214,12 @@ class ServerReconciler(ObjectReconciler):
         former = await self._rotation.renaming(server.draft, name)
         adopting = server.ref.external_name if server.ref.adopt else ""
         secret = await self.runtime.secrets.read(subject, name, adopting=adopting)
-        if secret is not None or not server.publishes_admin:
+        if not server.publishes_admin:
             return secret
+        if secret is not None:
+            return await with_newest_password(
+                self.runtime, server.draft, secret, confirm=self.confirm
+            )
         await self.confirm(server.draft)
         username = server.admin_username(observed)
         return await self._rotation.keeper.create(

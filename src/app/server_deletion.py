@@ -7,7 +7,7 @@ from typing import Final
 from ..backends import Absent, Observed, Policy, ServerRef, ServerState
 from ..controller import ObjectKey, Result
 from .binding import is_ours, target_to_delete
-from .deletion import block, carried_out, keep_secret, kept_earlier
+from .deletion import block, carried_out, keep_secret, kept_earlier, leave_alone
 from .kinds import DATABASES
 from .reasons import Reason
 from .runtime import Runtime
@@ -56,12 +56,13 @@ async def delete_server(runtime: Runtime, draft: StatusDraft, policy: Policy) ->
     # of one that is gone from its place, something may be left to clear away
     if isinstance(observed, Absent) or is_ours(ref, observed):
         waits = carried_out(draft, await backend.delete_server(ref, observed, policy))
-        if waits is not None:
+        if waits is not None or policy is Policy.DELETE:
             return waits
     elif not _retained_by_us(ref, observed):
-        draft.note("LeftAlone", f"{ref.external_name} is not ours and stays", warning=True)
-    if policy is not Policy.DELETE:
-        await keep_secret(runtime, draft, ref.external_name)
+        await leave_alone(runtime, draft, ref.external_name)
+        return None
+    # what an earlier pass retained stays: a policy that changes afterwards comes too late
+    await keep_secret(runtime, draft, ref.external_name)
     return None
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from ..backends import Credentials, Endpoint, Password, ServerState
+from .binding import ServerTarget
 from .connection_keys import connection_keys, endpoint_keys
-from .credentials import PasswordTarget
+from .credentials import PasswordKeeper, PasswordTarget
 from .kinds import SECRET_STATE
 from .references import ADMIN_DATABASE
 from .rotation import Login, Rotation, done_or_busy, primary_login
 from .runtime import Runtime
 from .secrets import ACTIVE, CredentialsSecret
 from .server_pass import ServerPass
+from .subject import Subject
+from .verification import LoginProof
 
 
 async def publish_login(
@@ -30,23 +33,50 @@ async def publish_login(
     return await rotation.settle(server.draft, secret, login, server.schedule)
 
 
+async def prove_login(
+    runtime: Runtime,
+    keeper: PasswordKeeper,
+    secret: CredentialsSecret,
+    *,
+    subject: Subject,
+    role: PasswordTarget,
+    endpoint: Endpoint,
+) -> None:
+    """Make the published password work on a server that is on its way out; once is enough.
+
+    The Secret is the truth there as well: the databases that go first are reached by it.
+    """
+    proof = LoginProof.of(secret.resource_version, endpoint)
+    if runtime.logins.proven(subject.identity, proof):
+        return
+    runtime.logins.forget(subject.identity)
+    await keeper.prove(role, secret)
+    runtime.logins.remember(subject.identity, proof)
+
+
 def _admin_login(
     runtime: Runtime, server: ServerPass, state: ServerState, endpoint: Endpoint
 ) -> Login:
-    username = state.admin_username
-
     def render(password: Password | None) -> dict[str, str]:
         if password is None:
             return endpoint_keys(endpoint, ADMIN_DATABASE, server.provider)
-        login = Credentials(username, password)
+        login = Credentials(state.admin_username, password)
         return connection_keys(endpoint, login, ADMIN_DATABASE, server.provider)
 
+    target = ServerTarget(server.backend, server.ref)
+    return Login(endpoint, render, admin_role(runtime, target, state, endpoint))
+
+
+def admin_role(
+    runtime: Runtime, target: ServerTarget, state: ServerState, endpoint: Endpoint
+) -> PasswordTarget:
+    """Return how the password of the admin is set and tried."""
+
     async def apply(login: Credentials) -> None:
-        outcome = await server.backend.update_admin_password(server.ref, state, login)
-        done_or_busy(outcome)
+        done_or_busy(await target.backend.update_admin_password(target.ref, state, login))
 
     verify = primary_login(runtime.check_login, endpoint, ADMIN_DATABASE)
-    return Login(endpoint, render, PasswordTarget(username, apply, verify))
+    return PasswordTarget(state.admin_username, apply, verify)
 
 
 async def _publish_endpoint(

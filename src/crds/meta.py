@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, Strict, model_validator
 
 from .markers import Format
 
-_UPPER_CASE_UNITS = {"mb": "MB", "gb": "GB"}
+_UPPER_CASE_UNITS = {"mb": "MB", "gb": "GB", "uid": "UID"}
 
 
 def camel_case(name: str) -> str:

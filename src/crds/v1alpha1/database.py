@@ -124,6 +124,9 @@ class DatabaseSpec(ApiModel):
 class DatabaseStatus(CommonStatus):
     """What was observed of the database, and what is being done about it."""
 
+    server_uid: str = ""
+    """UID of the PostgreSQLServer that the database was made on: its name could be another's."""
+
 
 class PostgreSQLDatabase(ApiModel):
     """A database with a role of its own on a PostgreSQLServer."""

@@ -9,7 +9,7 @@ import pytest
 
 from hybridpg.app.kinds import DATABASES, SERVERS
 from hybridpg.backends import Unknown
-from hybridpg.controller import MergePatch, ObjectKey, Resource
+from hybridpg.controller import SECRETS, MergePatch, ObjectKey, Resource
 
 from .memory import MemoryBackend, MemoryTarget
 from .world import NAMESPACE, World, ready_and_stopped
@@ -283,3 +283,76 @@ async def test_status_says_what_a_deletion_would_do_before_there_is_one():
             return await shown(SERVERS, "pg") == "Snapshot"
 
         await world.until(followed)
+
+
+@pytest.mark.parametrize("policy", ["Delete", "Retain"])
+@pytest.mark.parametrize(
+    "forged",
+    [
+        pytest.param({"backend": None, "externalName": None}, id="wiped"),
+        pytest.param({"backend": "memory", "externalName": "elsewhere"}, id="forged"),
+    ],
+)
+async def test_a_server_whose_status_says_something_else_takes_no_database_for_gone(
+    forged: dict[str, Any], policy: str
+):
+    """Law 1: what is absent from a place that status alone names proves nothing of the data."""
+    world = await ready_and_stopped(
+        database={"deletionPolicy": policy}, server={"deletionPolicy": policy}
+    )
+    await forge(world, SERVERS, "pg", **forged)
+    await world.delete(SERVERS, "pg")
+    await world.delete(DATABASES, "app")
+    async with world.operator():
+        await world.gone(DATABASES, "app")
+        await world.gone(SERVERS, "pg")
+        await asyncio.sleep(10)
+    server = world.target.servers.get("team-pg")
+    if policy == "Delete":
+        assert server is None
+        assert "delete_user app" in world.target.trace
+        return
+    assert server is not None
+    assert server.roles["app"].owner is not None
+    assert server.roles["app"].owner.retained
+    assert await world.exists(SECRETS, "app-login")
+
+
+async def test_a_database_whose_server_is_nowhere_says_what_its_deletion_waits_for():
+    """Law 5: nothing that is left says where the data was, so nothing proves that it went."""
+    world = await ready_and_stopped(
+        database={"deletionPolicy": "Delete"}, server={"deletionPolicy": "Delete"}
+    )
+    await forge(world, SERVERS, "pg", backend=None, externalName=None)
+    await world.delete(SERVERS, "pg")
+    await world.delete(DATABASES, "app")
+    world.target.servers.clear()
+    async with world.operator():
+        await world.reason(DATABASES, "app", "WaitingForServer")
+        await world.reason(SERVERS, "pg", "DeletionBlocked")
+        await asyncio.sleep(60)
+        assert await world.exists(DATABASES, "app")
+
+
+@pytest.mark.parametrize(("kind", "name"), [(SERVERS, "pg"), (DATABASES, "app")])
+async def test_a_deletion_with_a_wiped_binding_knows_the_former_name_of_the_secret(
+    kind: Resource, name: str
+):
+    """Status says where nothing is, and the spec names a Secret that was never made."""
+    world = await ready_and_stopped(
+        database={"deletionPolicy": "Delete"}, server={"deletionPolicy": "Delete"}
+    )
+    if kind is SERVERS:
+        await world.patch(DATABASES, "app", {"metadata": {"finalizers": None}})
+        await world.delete(DATABASES, "app")
+    await forge(world, kind, name, backend=None, externalName=None)
+    await world.patch(kind, name, {"spec": {"credentialsSecret": "new-login"}})
+    await world.delete(kind, name)
+    world.target.fail["observe_server"] = Unknown("no answer")
+    async with world.operator():
+        await asyncio.sleep(30)
+        assert await world.exists(kind, name), "something may be there"
+        world.target.fail.clear()
+        await world.gone(kind, name, 600)
+    server = world.target.servers.get("team-pg")
+    assert server is None if kind is SERVERS else server is not None and server.roles == {}

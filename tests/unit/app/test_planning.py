@@ -214,3 +214,18 @@ async def test_through_a_read_only_transport_nothing_is_written():
         await client.patch(SERVERS, ObjectKey(NAMESPACE, "pg"), MergePatch({}))
     with pytest.raises(WriteRefused, match=r"DELETE .* is refused"):
         await client.delete(SERVERS, ObjectKey(NAMESPACE, "pg"))
+
+
+async def test_a_server_that_was_replaced_is_shown_as_what_keeps_a_database_back():
+    async with both_ready() as world:
+        await world.client.patch(
+            DATABASES,
+            ObjectKey(NAMESPACE, "app"),
+            MergePatch({"status": {"serverUID": "former"}}),
+            subresource="status",
+        )
+        server = world.target.servers["team-pg"]
+        del server.roles["app"], server.databases["app"]
+        plan = await plan_of(world, DATABASES, "app")
+        assert [step.sign for step in plan.steps] == [Sign.REFUSE]
+        assert plan.steps[0].text.startswith("ServerGone: server pg is another one")

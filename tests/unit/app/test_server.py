@@ -6,12 +6,12 @@ import asyncio
 
 import pytest
 
-from hybridpg.app.kinds import DATABASES, FINALIZER, SERVERS
+from hybridpg.app.kinds import DATABASES, FINALIZER, PAUSED, SERVERS
 from hybridpg.backends import Owner, Quota, Retired, Unavailable, Unknown
 from hybridpg.controller import SECRETS, ObjectKey
 
 from .memory import Role, Server
-from .world import World, running
+from .world import World, ready_and_stopped, running
 
 pytestmark = pytest.mark.virtual_time
 
@@ -324,6 +324,18 @@ async def test_a_paused_server_is_left_alone_until_it_is_resumed():
         await world.patch(SERVERS, "pg", {"metadata": {"annotations": {paused: None}}})
         await world.ready(SERVERS, "pg")
         assert not await world.condition(SERVERS, "pg", "Paused")
+
+
+@pytest.mark.parametrize("answers", [True, False], ids=["gone", "silent"])
+async def test_a_paused_server_that_is_gone_takes_its_databases_readiness(answers: bool):
+    """Law 5: after a start, nothing but the paused server tells them."""
+    world = await ready_and_stopped()
+    await world.patch(SERVERS, "pg", {"metadata": {"annotations": {PAUSED: "true"}}})
+    world.target.servers.clear()
+    if not answers:
+        world.target.fail["observe_server"] = Unknown("no answer")
+    async with world.operator():
+        await world.reason(DATABASES, "app", "WaitingForServer")
 
 
 async def test_a_null_status_of_the_predecessor_is_tolerated():
