@@ -5,6 +5,7 @@
     AppError
     ├── ConfigError             the configuration cannot be used; all problems at once
     ├── SecretConflict          a credentials Secret belongs to somebody else
+    ├── SecretRefused           a credentials Secret of ours cannot be written as it is
     ├── InvalidSpec             the spec of an object cannot be carried out
     ├── AuthenticationFailed    the published login is refused, and repairing it failed
     ├── WriteRefused            something wanted to write where only a look was promised
@@ -30,6 +31,10 @@ class ConfigError(AppError):
 
 class SecretConflict(AppError):
     """A credentials Secret belongs to somebody else; it is neither read nor written."""
+
+
+class SecretRefused(AppError):
+    """A credentials Secret cannot be written: it is immutable, or a policy is in the way."""
 
 
 class InvalidSpec(AppError):

@@ -57,7 +57,7 @@ MEANING: dict[Reason, str] = {
     Reason.INVALID_SPEC: "The spec cannot be carried out; the message names field and cause.",
     Reason.EXTENSION_REFUSED: "An extension is not offered or not allowed.",
     Reason.CONFLICT: "A thing of that name exists and is not ours; the message says how to adopt.",
-    Reason.SECRET_CONFLICT: "The Secret of that name belongs to somebody else.",
+    Reason.SECRET_CONFLICT: "The Secret of that name is somebody else's, or cannot be written.",
     Reason.AUTHENTICATION_FAILED: "The published Secret does not log in.",
     Reason.DENIED: "The controller lacks a right; the message names it.",
     Reason.QUOTA_EXCEEDED: "A limit is reached; the message names it.",

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from ..backends import Busy, Credentials, Endpoint, Outcome, Password, Pending, Unknown
+from ..backends import Busy, Credentials, Denied, Endpoint, Outcome, Password, Pending, Unknown
 from ..backends.sql import LoginResult
-from ..controller import Forbidden, JsonPatch, MergePatch, NotFound, ObjectKey, Result
+from ..controller import JsonPatch, MergePatch, NotFound, ObjectKey, Result
 from ..crds import CredentialRotation
 from .connection_keys import NEXT_PASSWORD
 from .credentials import (
@@ -235,7 +235,7 @@ class Rotation:
                 await store.remove_renamed(subject, former)
         except SecretConflict:
             return True  # the name belongs to somebody else by now
-        except Forbidden:
+        except Denied:
             message = f"secret {name} stays: the controller may not delete it; delete it by hand"
             self._warn_once(draft, "FormerSecretKept", message)
             return False
