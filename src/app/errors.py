@@ -10,11 +10,15 @@
     ├── AuthenticationFailed    the published login is refused, and repairing it failed
     ├── WriteRefused            something wanted to write where only a look was promised
     └── NotOurs                 the object in the API server is another one than the reconciled
+
+``Underway`` is a ``Busy`` of the backends' tree: what was asked for is being done.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+
+from ..backends import Busy
 
 
 class AppError(Exception):
@@ -51,3 +55,7 @@ class AuthenticationFailed(AppError):
 
 class NotOurs(AppError):
     """The object in the API server is another one than the one being reconciled."""
+
+
+class Underway(Busy):
+    """The backend goes on without us with what a pass cannot do without: it comes again."""

@@ -61,7 +61,7 @@ MEANING: dict[Reason, str] = {
     Reason.AUTHENTICATION_FAILED: "The published Secret does not log in.",
     Reason.DENIED: "The controller lacks a right; the message names it.",
     Reason.QUOTA_EXCEEDED: "A limit is reached; the message names it.",
-    Reason.UNREACHABLE: "The target gives no clear answer; it is asked again.",
+    Reason.UNREACHABLE: "The target gives no clear answer, or has no time; it is asked again.",
     Reason.BACKEND_UNAVAILABLE: "The backend is not configured, not allowed or not installed.",
     Reason.BACKEND_RETIRED: "The provider has ended this service.",
     Reason.DELETION_BLOCKED: "The deletion waits; the message says for what and how to go on.",

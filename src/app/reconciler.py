@@ -22,7 +22,7 @@ from ..controller import (
     finalizer,
 )
 from .errors import NotOurs
-from .failures import CONTRACT, Failure, failure_of
+from .failures import CONTRACT, failure_of
 from .kinds import FINALIZER
 from .own_writes import OwnWrites
 from .patience import Patience
@@ -30,6 +30,7 @@ from .reasons import Condition, Reason
 from .runtime import Runtime
 from .status import StatusDraft
 from .subject import Subject
+from .waiting import show_busy, show_failure
 
 _log = structlog.get_logger(__name__)
 
@@ -131,15 +132,25 @@ class ObjectReconciler(ABC):
             return result
         except Busy as error:
             busy = True
-            if draft.subject.deleting and self._patience.busy(key):
-                draft.progressing(Reason.DELETING, f"the deletion waits: {error}")
-                await self._write(draft)
+            await self._wait(draft, error)
             return Result(requeue_after=error.retry_after)
         except CONTRACT as error:
             return await self._fail(draft, error)
         finally:
             if not busy:
                 self._patience.not_busy(key)
+
+    async def _wait(self, draft: StatusDraft, error: Busy) -> None:
+        """Say what a target is busy with once that lasts: a moment of it is worth no write."""
+        key = draft.subject.key
+        seconds = self._patience.busy(key)
+        if self._patience.said_lately(key) or not show_busy(draft, error, seconds):
+            return
+        if draft.shows(Reason.UNREACHABLE):
+            self.failed(draft.subject)
+        self._show_policy(draft)
+        await self._write(draft)
+        self._patience.say(key)
 
     async def _converge(self, draft: StatusDraft) -> Result:
         result = await self.converge(draft)
@@ -248,7 +259,7 @@ class ObjectReconciler(ABC):
             raise error
         self.failed(draft.subject)
         next_look = failure.next_look(shown=draft.shows(failure.reason))
-        _show(draft, failure)
+        show_failure(draft, failure)
         self._show_policy(draft)
         await self._write(draft)
         if next_look is None:
@@ -268,13 +279,6 @@ class ObjectReconciler(ABC):
 def nobody_uses(subject: Subject) -> bool:
     """Return whether an object is new: nothing was published of it yet, and it is to stay."""
     return "binding" not in subject.status and not subject.deleting
-
-
-def _show(draft: StatusDraft, failure: Failure) -> None:
-    message = failure.message
-    if draft.subject.deleting:
-        message = f"the deletion waits: {message}"
-    draft.failed(failure.reason, message, stalled=failure.stalled)
 
 
 def _deletion_message(draft: StatusDraft, policy: Policy) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from ..backends import Busy, Credentials, Endpoint, Outcome, Password, Pending, Unknown
+from ..backends import Credentials, Endpoint, Outcome, Password, Pending, Unknown
 from ..backends.sql import LoginResult
 from ..controller import JsonPatch, MergePatch, NotFound, ObjectKey, Result
 from ..crds import CredentialRotation
@@ -24,6 +24,7 @@ from .credentials import (
     rotated,
     secret_sources,
 )
+from .errors import Underway
 from .former_secrets import FormerSecrets
 from .kinds import ACTION_LABEL, RESET_PASSWORD, SECRET_ROTATION, SECRET_STATE
 from .reasons import Reason
@@ -265,4 +266,4 @@ def primary_login(
 def done_or_busy(outcome: Outcome) -> None:
     """Turn an outcome that goes on without us into a wait: the password is not set yet."""
     if isinstance(outcome, Pending):
-        raise Busy(outcome.message, retry_after=outcome.retry_after)
+        raise Underway(outcome.message, retry_after=outcome.retry_after)

@@ -1,4 +1,4 @@
-"""A former Secret that may not be deleted: named where the user looks, asked for ever more rarely."""
+"""A former Secret that may not be deleted: named to the user, tried ever more rarely."""
 
 from __future__ import annotations
 
