@@ -46,11 +46,13 @@ def server_ref(
     """
     subject = draft.subject
     name = name or draft.get("externalName") or own_server_name(subject, backend, cluster_id)
+    recorded = draft.get("effective") if draft.get("backend") == backend.name else None
     return ServerRef(
         owner_of(subject, cluster_id),
         name,
         adopt=subject.adopts(name),
         options=dict(subject.spec.get("backendOptions") or {}),
+        recorded=dict(recorded or {}),
     )
 
 
