@@ -9,7 +9,7 @@ from typing import ClassVar, Final
 
 import structlog
 
-from ..backends import Busy, Policy
+from ..backends import Busy, Denied, Policy
 from ..controller import (
     LOW,
     Conflict,
@@ -27,10 +27,11 @@ from .kinds import FINALIZER
 from .own_writes import OwnWrites
 from .patience import Patience
 from .reasons import Condition, Reason
+from .references import server_of
 from .runtime import Runtime
 from .status import StatusDraft
 from .subject import Subject
-from .waiting import show_busy, show_failure
+from .waiting import deletion_message, show_busy, show_failure
 
 _log = structlog.get_logger(__name__)
 
@@ -190,7 +191,7 @@ class ObjectReconciler(ABC):
             return Result()  # other finalizers hold it; ours is done
         draft = StatusDraft(live, self.runtime.clock)
         draft.drop(Condition.PAUSED)
-        draft.progressing(Reason.DELETING, _deletion_message(draft, self.policy(live)))
+        draft.progressing(Reason.DELETING, deletion_message(draft, self.policy(live)))
         return await self._attempt(draft, self._delete_step)
 
     async def _delete_step(self, draft: StatusDraft) -> Result:
@@ -258,6 +259,9 @@ class ObjectReconciler(ABC):
         if failure is None:
             raise error
         self.failed(draft.subject)
+        server = server_of(draft.subject) if isinstance(error, Denied) else None
+        if server is not None:
+            self.runtime.directory.question(server)
         next_look = failure.next_look(shown=draft.shows(failure.reason))
         show_failure(draft, failure)
         self._show_policy(draft)
@@ -279,15 +283,6 @@ class ObjectReconciler(ABC):
 def nobody_uses(subject: Subject) -> bool:
     """Return whether an object is new: nothing was published of it yet, and it is to stay."""
     return "binding" not in subject.status and not subject.deleting
-
-
-def _deletion_message(draft: StatusDraft, policy: Policy) -> str:
-    name = str(draft.get("externalName") or "nothing")
-    return {
-        Policy.DELETE: f"deletion policy Delete: {name} is deleted with its data",
-        Policy.RETAIN: f"deletion policy Retain: {name} stays with its data",
-        Policy.SNAPSHOT: f"deletion policy Snapshot: of {name} a snapshot stays",
-    }[policy]
 
 
 def _keys(subject: Subject) -> dict[str, str]:

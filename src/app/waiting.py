@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from ..backends import Busy
+from ..backends import Busy, Policy
 from .errors import Underway
 from .failures import Failure
 from .reasons import Condition, Reason
@@ -35,6 +35,16 @@ def show_busy(draft: StatusDraft, error: Busy, seconds: float) -> bool:
     else:
         return False
     return True
+
+
+def deletion_message(draft: StatusDraft, policy: Policy) -> str:
+    """Return what a deletion by this policy does with the data."""
+    name = str(draft.get("externalName") or "nothing")
+    return {
+        Policy.DELETE: f"deletion policy Delete: {name} is deleted with its data",
+        Policy.RETAIN: f"deletion policy Retain: {name} stays with its data",
+        Policy.SNAPSHOT: f"deletion policy Snapshot: of {name} a snapshot stays",
+    }[policy]
 
 
 def _course(draft: StatusDraft) -> Reason:
