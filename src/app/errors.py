@@ -5,15 +5,20 @@
     AppError
     ├── ConfigError             the configuration cannot be used; all problems at once
     ├── SecretConflict          a credentials Secret belongs to somebody else
+    ├── SecretRefused           a credentials Secret of ours cannot be written as it is
     ├── InvalidSpec             the spec of an object cannot be carried out
     ├── AuthenticationFailed    the published login is refused, and repairing it failed
     ├── WriteRefused            something wanted to write where only a look was promised
     └── NotOurs                 the object in the API server is another one than the reconciled
+
+``Underway`` is a ``Busy`` of the backends' tree: what was asked for is being done.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+
+from ..backends import Busy
 
 
 class AppError(Exception):
@@ -32,6 +37,10 @@ class SecretConflict(AppError):
     """A credentials Secret belongs to somebody else; it is neither read nor written."""
 
 
+class SecretRefused(AppError):
+    """A credentials Secret cannot be written: it is immutable, or a policy is in the way."""
+
+
 class InvalidSpec(AppError):
     """The spec of an object cannot be carried out; the message names field and cause."""
 
@@ -46,3 +55,7 @@ class AuthenticationFailed(AppError):
 
 class NotOurs(AppError):
     """The object in the API server is another one than the one being reconciled."""
+
+
+class Underway(Busy):
+    """The backend goes on without us with what a pass cannot do without: it comes again."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ..backends import Conflict, Denied, Quota, Rejected, Retired, Unavailable, Unknown
-from .errors import AppError, AuthenticationFailed, InvalidSpec, SecretConflict
+from .errors import AppError, AuthenticationFailed, InvalidSpec, SecretConflict, SecretRefused
 from .kinds import ADOPT
 from .reasons import Reason
 from .subject import Subject
@@ -45,6 +45,7 @@ _REASONS: Final[dict[type[Exception], Reason]] = {
     Quota: Reason.QUOTA_EXCEEDED,
     Denied: Reason.DENIED,
     SecretConflict: Reason.SECRET_CONFLICT,
+    SecretRefused: Reason.SECRET_CONFLICT,
     InvalidSpec: Reason.INVALID_SPEC,
     AuthenticationFailed: Reason.AUTHENTICATION_FAILED,
 }

@@ -91,6 +91,7 @@ def install(
     runtime.directory.subscribe(
         lambda server: _wake_databases(runtime, database_controller, server)
     )
+    runtime.directory.on_question(server_controller.enqueue)
     runtime.crowd.subscribe(lambda key: database_controller.enqueue(key, LOW))
     _add_loops(manager, runtime, server_controller, database_controller)
     return runtime

@@ -12,8 +12,8 @@ UNANSWERED_SECONDS: Final = (0.1, 20.0)
 """Until a target that gave no answer is asked again, at first and at most: fifty servers that hang
 must not take the time of those that work, and one that is back is seen within half a minute."""
 
-BUSY_SECONDS: Final = 5.0
-"""A target that is busy for less is not worth a write; a deletion never waits silently for more."""
+SAID_SECONDS: Final = 60.0
+"""What a target is busy with may change at each look, and is told of once in this time."""
 
 
 class Patience:
@@ -23,6 +23,8 @@ class Patience:
         self._chance = chance
         # loop time of the first of the looks in a row that found the target busy
         self._busy_since: dict[ObjectKey, float] = {}
+        # loop time at which status was told of it
+        self._said: dict[ObjectKey, float] = {}
         # how often in a row nobody answered
         self._unanswered: dict[ObjectKey, int] = {}
 
@@ -40,14 +42,24 @@ class Patience:
         """Note that a target answered."""
         self._unanswered.pop(key, None)
 
-    def busy(self, key: ObjectKey) -> bool:
-        """Note that a target had no time; return whether that is so for long by now."""
+    def busy(self, key: ObjectKey) -> float:
+        """Note that a target had no time; return for how many seconds that is so by now."""
         now = asyncio.get_running_loop().time()
-        return now - self._busy_since.setdefault(key, now) >= BUSY_SECONDS
+        return now - self._busy_since.setdefault(key, now)
+
+    def said_lately(self, key: ObjectKey) -> bool:
+        """Return whether status was told lately of a target that has no time."""
+        said = self._said.get(key)
+        return said is not None and asyncio.get_running_loop().time() - said < SAID_SECONDS
+
+    def say(self, key: ObjectKey) -> None:
+        """Note that status is told of a target that has no time."""
+        self._said[key] = asyncio.get_running_loop().time()
 
     def not_busy(self, key: ObjectKey) -> None:
         """Note that a target had time."""
         self._busy_since.pop(key, None)
+        self._said.pop(key, None)
 
     def forget(self, key: ObjectKey) -> None:
         """Forget an object that is gone."""

@@ -9,7 +9,7 @@ from typing import ClassVar, Final
 
 import structlog
 
-from ..backends import Busy, Policy
+from ..backends import Busy, Denied, Policy
 from ..controller import (
     LOW,
     Conflict,
@@ -22,14 +22,16 @@ from ..controller import (
     finalizer,
 )
 from .errors import NotOurs
-from .failures import CONTRACT, Failure, failure_of
+from .failures import CONTRACT, failure_of
 from .kinds import FINALIZER
 from .own_writes import OwnWrites
 from .patience import Patience
 from .reasons import Condition, Reason
+from .references import server_of
 from .runtime import Runtime
 from .status import StatusDraft
 from .subject import Subject
+from .waiting import deletion_message, show_busy, show_failure
 
 _log = structlog.get_logger(__name__)
 
@@ -131,15 +133,25 @@ class ObjectReconciler(ABC):
             return result
         except Busy as error:
             busy = True
-            if draft.subject.deleting and self._patience.busy(key):
-                draft.progressing(Reason.DELETING, f"the deletion waits: {error}")
-                await self._write(draft)
+            await self._wait(draft, error)
             return Result(requeue_after=error.retry_after)
         except CONTRACT as error:
             return await self._fail(draft, error)
         finally:
             if not busy:
                 self._patience.not_busy(key)
+
+    async def _wait(self, draft: StatusDraft, error: Busy) -> None:
+        """Say what a target is busy with once that lasts: a moment of it is worth no write."""
+        key = draft.subject.key
+        seconds = self._patience.busy(key)
+        if self._patience.said_lately(key) or not show_busy(draft, error, seconds):
+            return
+        if draft.shows(Reason.UNREACHABLE):
+            self.failed(draft.subject)
+        self._show_policy(draft)
+        await self._write(draft)
+        self._patience.say(key)
 
     async def _converge(self, draft: StatusDraft) -> Result:
         result = await self.converge(draft)
@@ -179,7 +191,7 @@ class ObjectReconciler(ABC):
             return Result()  # other finalizers hold it; ours is done
         draft = StatusDraft(live, self.runtime.clock)
         draft.drop(Condition.PAUSED)
-        draft.progressing(Reason.DELETING, _deletion_message(draft, self.policy(live)))
+        draft.progressing(Reason.DELETING, deletion_message(draft, self.policy(live)))
         return await self._attempt(draft, self._delete_step)
 
     async def _delete_step(self, draft: StatusDraft) -> Result:
@@ -247,8 +259,11 @@ class ObjectReconciler(ABC):
         if failure is None:
             raise error
         self.failed(draft.subject)
+        server = server_of(draft.subject) if isinstance(error, Denied) else None
+        if server is not None:
+            self.runtime.directory.question(server)
         next_look = failure.next_look(shown=draft.shows(failure.reason))
-        _show(draft, failure)
+        show_failure(draft, failure)
         self._show_policy(draft)
         await self._write(draft)
         if next_look is None:
@@ -268,22 +283,6 @@ class ObjectReconciler(ABC):
 def nobody_uses(subject: Subject) -> bool:
     """Return whether an object is new: nothing was published of it yet, and it is to stay."""
     return "binding" not in subject.status and not subject.deleting
-
-
-def _show(draft: StatusDraft, failure: Failure) -> None:
-    message = failure.message
-    if draft.subject.deleting:
-        message = f"the deletion waits: {message}"
-    draft.failed(failure.reason, message, stalled=failure.stalled)
-
-
-def _deletion_message(draft: StatusDraft, policy: Policy) -> str:
-    name = str(draft.get("externalName") or "nothing")
-    return {
-        Policy.DELETE: f"deletion policy Delete: {name} is deleted with its data",
-        Policy.RETAIN: f"deletion policy Retain: {name} stays with its data",
-        Policy.SNAPSHOT: f"deletion policy Snapshot: of {name} a snapshot stays",
-    }[policy]
 
 
 def _keys(subject: Subject) -> dict[str, str]:

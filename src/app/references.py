@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from ..backends import Backend, DatabaseRef, Owner, ServerRef
+from ..controller import ObjectKey
 from .naming import database_name, server_name
 from .runtime import ServerEntry
 from .status import StatusDraft
@@ -12,6 +13,12 @@ from .subject import Subject
 
 ADMIN_DATABASE: Final = "postgres"
 """The system database: the server Secret names it, and no tenant may use it for anything else."""
+
+
+def server_of(subject: Subject) -> ObjectKey | None:
+    """Return the server that a database names; None for a server."""
+    name = (subject.spec.get("serverRef") or {}).get("name")
+    return ObjectKey(subject.namespace, str(name)) if name else None
 
 
 def owner_of(subject: Subject, cluster_id: str) -> Owner:
@@ -46,11 +53,13 @@ def server_ref(
     """
     subject = draft.subject
     name = name or draft.get("externalName") or own_server_name(subject, backend, cluster_id)
+    recorded = draft.get("effective") if draft.get("backend") == backend.name else None
     return ServerRef(
         owner_of(subject, cluster_id),
         name,
         adopt=subject.adopts(name),
         options=dict(subject.spec.get("backendOptions") or {}),
+        recorded=dict(recorded or {}),
     )
 
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from ..backends import Busy, Credentials, Endpoint, Outcome, Password, Pending, Unknown
+from ..backends import Credentials, Endpoint, Outcome, Password, Pending, Unknown
 from ..backends.sql import LoginResult
-from ..controller import Forbidden, JsonPatch, MergePatch, NotFound, ObjectKey, Result
+from ..controller import JsonPatch, MergePatch, NotFound, ObjectKey, Result
 from ..crds import CredentialRotation
 from .connection_keys import NEXT_PASSWORD
 from .credentials import (
@@ -24,7 +24,8 @@ from .credentials import (
     rotated,
     secret_sources,
 )
-from .errors import SecretConflict
+from .errors import Underway
+from .former_secrets import FormerSecrets
 from .kinds import ACTION_LABEL, RESET_PASSWORD, SECRET_ROTATION, SECRET_STATE
 from .reasons import Reason
 from .runtime import LoginCheck, Runtime
@@ -53,6 +54,7 @@ class Rotation:
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
         self._keeper = PasswordKeeper(runtime.secrets, runtime.config.security)
+        self._former = FormerSecrets(runtime.secrets)
         # by object and reason: what it was like when that was said
         self._warned: dict[ObjectKey, dict[str, tuple[str, str]]] = {}
 
@@ -197,8 +199,9 @@ class Rotation:
             draft.rebase(found)
 
     def forget(self, key: ObjectKey) -> None:
-        """Drop what was warned about an object that is gone."""
+        """Drop what is remembered of an object that is gone."""
         self._warned.pop(key, None)
+        self._former.forget(key)
 
     def published(self, subject: Subject, secret: CredentialsSecret) -> None:
         """Remember the Secret as it is, so that the sweep sees when somebody changes it."""
@@ -219,27 +222,16 @@ class Rotation:
     async def renamed(self, draft: StatusDraft, name: str) -> None:
         """Delete the Secrets of former names, whose content is in the present one, and say so.
 
-        One that may not be deleted stays known, and each pass tries again: its password works.
+        One that may not be deleted stays known, and is named where the user looks.
         """
         former = former_secret_names(draft, name)
-        kept = [each for each in former if not await self._remove(draft, each)]
+        kept = await self._former.clear_away(draft.subject, former)
+        if kept:
+            message = "; ".join(kept.values())
+            self._warn_once(draft, "FormerSecretKept", message)
+            draft.remark(message)
         draft.set("secretNames", [*reversed(kept), name] if kept else None)
         draft.set("binding", {"name": name})
-
-    async def _remove(self, draft: StatusDraft, name: str) -> bool:
-        """Delete a former Secret; return whether there is nothing of ours by that name now."""
-        subject, store = draft.subject, self._runtime.secrets
-        try:
-            former = await store.read(subject, name)
-            if former is not None:
-                await store.remove_renamed(subject, former)
-        except SecretConflict:
-            return True  # the name belongs to somebody else by now
-        except Forbidden:
-            message = f"secret {name} stays: the controller may not delete it; delete it by hand"
-            self._warn_once(draft, "FormerSecretKept", message)
-            return False
-        return True
 
     def _warn_once(self, draft: StatusDraft, reason: str, message: str) -> None:
         """Warn once a process: what is warned of stays, and at every look it would be noise."""
@@ -274,4 +266,4 @@ def primary_login(
 def done_or_busy(outcome: Outcome) -> None:
     """Turn an outcome that goes on without us into a wait: the password is not set yet."""
     if isinstance(outcome, Pending):
-        raise Busy(outcome.message, retry_after=outcome.retry_after)
+        raise Underway(outcome.message, retry_after=outcome.retry_after)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import Final
 
 from ..backends import Credentials, Endpoint, ServerRef
 from ..backends.sql import LoginResult
@@ -21,6 +23,11 @@ from .verification import PublishedSecrets, VerifiedLogins
 
 LoginCheck = Callable[[Endpoint, Credentials, str], Awaitable[LoginResult]]
 """Logs in to a database as an application would."""
+
+
+QUESTION_SECONDS: Final = 60.0
+"""Between two looks at a server because its databases are refused: one that is right about that
+keeps being so, and its resync is ten times as rare."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +51,29 @@ class ServerDirectory:
         self._seen: set[ObjectKey] = set()
         self._absent: set[ObjectKey] = set()
         self._listeners: list[Callable[[ObjectKey], None]] = []
+        self._doubters: list[Callable[[ObjectKey], None]] = []
+        # loop time of the last question about each server
+        self._questioned: dict[ObjectKey, float] = {}
 
     def subscribe(self, listener: Callable[[ObjectKey], None]) -> None:
         """Call ``listener`` with the key of every server whose entry changed."""
         self._listeners.append(listener)
+
+    def on_question(self, listener: Callable[[ObjectKey], None]) -> None:
+        """Call ``listener`` with the key of a server that must be looked at again."""
+        self._doubters.append(listener)
+
+    def question(self, key: ObjectKey) -> None:
+        """Say that what is known of a server is refused there: its admin login may be a new one.
+
+        If it is, the server is published anew, which wakes its databases.
+        """
+        now = asyncio.get_running_loop().time()
+        last = self._questioned.get(key)
+        if last is None or now - last >= QUESTION_SECONDS:
+            self._questioned[key] = now
+            for listener in self._doubters:
+                listener(key)
 
     def publish(self, key: ObjectKey, entry: ServerEntry) -> None:
         """Enter a server; its databases are woken if anything about it changed."""
@@ -65,6 +91,7 @@ class ServerDirectory:
         self.withdraw(key)
         self._seen.discard(key)
         self._absent.discard(key)
+        self._questioned.pop(key, None)
 
     def declare_absent(self, key: ObjectKey) -> None:
         """Note that a server which is being deleted is proven gone, its databases with it."""

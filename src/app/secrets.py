@@ -27,6 +27,7 @@ from ..controller import (
 from .connection_keys import NEXT_PASSWORD, OUR_KEYS
 from .errors import SecretConflict
 from .kinds import MANAGED_BY, RETAINED_FROM, SECRET_ROTATION, SECRET_STATE
+from .secret_refusals import refusals_named
 from .subject import Subject
 from .verification import PublishedSecret, PublishedSecrets
 
@@ -104,7 +105,11 @@ class CredentialsSecret:
 
 
 class SecretStore:
-    """Reads and writes the credentials Secrets of our objects."""
+    """Reads and writes the credentials Secrets of our objects.
+
+    Every method raises ``Denied`` where the controller lacks a right, and ``SecretRefused`` where
+    the API server does not take a Secret; the messages say what to do.
+    """
 
     def __init__(self, client: Client, published: PublishedSecrets) -> None:
         self._client = client
@@ -138,9 +143,8 @@ class SecretStore:
             Unknown: what was read is older than what we know.
             ApiError, TransportError: no clear answer; nothing may be concluded.
         """
-        try:
-            obj = await self._client.get(SECRETS, ObjectKey(subject.namespace, name))
-        except NotFound:
+        obj = await self._get(subject.namespace, name)
+        if obj is None:
             return None
         self._refuse_older(subject, obj)
         if owned_by(obj, subject.uid) or (adopting and _retained_for(obj, adopting)):
@@ -190,7 +194,8 @@ class SecretStore:
             "data": _encode(values),
         }
         try:
-            created = await self._client.create(SECRETS, body, namespace=subject.namespace)
+            with refusals_named("create", subject.namespace, name):
+                created = await self._client.create(SECRETS, body, namespace=subject.namespace)
         except AlreadyExists as error:
             raise SecretConflict(
                 f"secret {subject.namespace}/{name} appeared while it was being created; "
@@ -216,11 +221,8 @@ class SecretStore:
 
     async def release(self, subject: Subject, name: str, external_name: str) -> bool:
         """Take our ownership off, so that the Secret outlives the object; False where none is."""
-        try:
-            obj = await self._client.get(SECRETS, ObjectKey(subject.namespace, name))
-        except NotFound:
-            return False
-        if not owned_by(obj, subject.uid):
+        obj = await self._get(subject.namespace, name)
+        if obj is None or not owned_by(obj, subject.uid):
             return False
         others = [o for o in obj["metadata"]["ownerReferences"] if o["uid"] != subject.uid]
         metadata = {"ownerReferences": others, "annotations": {RETAINED_FROM: external_name}}
@@ -229,12 +231,18 @@ class SecretStore:
 
     async def remove_renamed(self, subject: Subject, secret: CredentialsSecret) -> None:
         """Delete the former Secret of a renamed ``credentialsSecret``, exactly as it was read."""
-        await self._client.delete(
-            SECRETS,
-            ObjectKey(subject.namespace, secret.name),
-            uid=secret.uid,
-            resource_version=secret.resource_version,
-        )
+        key = ObjectKey(subject.namespace, secret.name)
+        with refusals_named("delete", key.namespace, key.name):
+            await self._client.delete(
+                SECRETS, key, uid=secret.uid, resource_version=secret.resource_version
+            )
+
+    async def _get(self, namespace: str, name: str) -> JsonObject | None:
+        try:
+            with refusals_named("get", namespace, name):
+                return await self._client.get(SECRETS, ObjectKey(namespace, name))
+        except NotFound:
+            return None
 
     async def _take_over(self, subject: Subject, secret: CredentialsSecret) -> CredentialsSecret:
         metadata = {
@@ -247,7 +255,8 @@ class SecretStore:
         key = ObjectKey(str(secret.obj["metadata"]["namespace"]), secret.name)
         metadata = {**patch.get("metadata", {}), "resourceVersion": secret.resource_version}
         body = MergePatch({**patch, "metadata": metadata})
-        return CredentialsSecret(await self._client.patch(SECRETS, key, body))
+        with refusals_named("patch", key.namespace, key.name):
+            return CredentialsSecret(await self._client.patch(SECRETS, key, body))
 
 
 def owned_by(obj: JsonObject, uid: str) -> bool:

@@ -53,6 +53,7 @@ class StatusDraft:
         self._status: JsonObject = copy.deepcopy(subject.status)
         self._before = self._transition_keys()
         self._notes: list[_Note] = []
+        self._remarks: list[str] = []
         self._abandoned = False
 
     def get(self, field: str) -> Any:
@@ -103,8 +104,13 @@ class StatusDraft:
 
     def ready(self, message: str) -> None:
         """Say that a login with the published Secret works."""
+        message = "; ".join([message, *self._remarks])
         self.condition(Condition.READY, True, Reason.AVAILABLE, message)
         self.drop(Condition.STALLED, Condition.RECONCILING)
+
+    def remark(self, message: str) -> None:
+        """Keep what Ready says in this pass beside that the object is usable."""
+        self._remarks.append(message)
 
     def progressing(self, reason: Reason, message: str, *, ready: bool = False) -> None:
         """Say that the object is under way; ``ready`` keeps it usable meanwhile."""

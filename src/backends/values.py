@@ -182,12 +182,17 @@ class ServerRef:
 
     ``external_name`` is its name in the target, ``adopt`` whether the user named that very thing
     for adoption, ``options`` the object's ``spec.backendOptions``.
+
+    ``recorded`` is what this backend last said in ``ServerState.effective``, as status keeps it;
+    empty for a server that never answered. Whoever may write status can forge it: it may make a
+    backend more careful, never less.
     """
 
     owner: Owner
     external_name: str
     adopt: bool = False
     options: Mapping[str, str] = field(default_factory=dict)
+    recorded: Mapping[str, object] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from tests.faults.workloads import Workload
 from tests.fix_local import is_main, local_folder
 from tests.fix_postgres import programs
 
+from hybridpg.backends.local.files import read_text
 from hybridpg.backends.local.layout import Home, Layout
 from hybridpg.backends.local.process import postmaster, working_below
 from hybridpg.backends.local.record import load
@@ -72,6 +73,7 @@ class LocalLane(Lane):
             self.platform: "platform",
             text.replace("\n", "\\n"): "<authority>",
             str(self.site.path): "<site>",
+            (read_text(self._layout.identity) or "no site").strip(): "<site id>",
         }
         return names if self.port is None else {**names, str(self.port): "5432"}
 

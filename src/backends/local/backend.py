@@ -53,7 +53,7 @@ from .layout import Home
 from .plan import TakeOver, plan
 from .record import Record, load
 from .removal import bury, check_owner, remove, retain, snapshots_of
-from .site import Site, open_site
+from .site import SITE, Site, open_site
 from .state import LocalState, look
 from .wanted import HONOURED, Wishes
 from .work import Tools, converge
@@ -99,7 +99,9 @@ class Local(SqlDatabases):
         site = await self._open()
         state = await self._look(site, server)
         if state is None:
+            await self._prove_absence(site, server)
             return Absent()
+        state = replace(state, effective={**state.effective, SITE: site.identity})
         trouble = self._jobs.trouble(server.external_name)
         if trouble is not None and not state.ready:
             state = replace(state, message=f"{state.message}: {trouble.error}")
@@ -121,6 +123,8 @@ class Local(SqlDatabases):
         site = await self._open()
         name = server.external_name
         record = await self._record(site, server)
+        if record is None:
+            await self._prove_absence(site, server)
         taking = server.adopt and any(isinstance(change, TakeOver) for change in changes)
         if record is not None and not taking:
             check_owner(server, record)
@@ -152,6 +156,7 @@ class Local(SqlDatabases):
         name = server.external_name
         record = await self._record(site, server)
         if record is None:
+            await self._prove_absence(site, server)
             return await self._deleted(site, server)
         if policy is Policy.RETAIN:
             home = site.layout.home(name)
@@ -188,10 +193,27 @@ class Local(SqlDatabases):
         await super().close()
 
     async def _open(self) -> Site:
-        """Return the site; the first call makes folders and certificates, and scans programs."""
-        if self._opening is None or (self._opening.done() and self._opening.exception()):
-            self._opening = asyncio.create_task(self._make_site(), name=f"{self.name} site")
-        return await asyncio.shield(self._opening)
+        """Return the site; the first call makes folders and certificates, and scans programs.
+
+        A folder that was mounted meanwhile is opened anew: its authority is another one.
+        """
+        while True:
+            if self._opening is None or (self._opening.done() and self._opening.exception()):
+                self._opening = asyncio.create_task(self._make_site(), name=f"{self.name} site")
+            opening = self._opening
+            site = await asyncio.shield(opening)
+            with translated():
+                if await asyncio.to_thread(site.is_current):
+                    return site
+            if self._opening is opening:
+                self._opening = None
+
+    async def _prove_absence(self, site: Site, server: ServerRef) -> None:
+        """Raise ``Unknown`` unless a server that was not found in ``site`` is proven to be none."""
+        with translated():
+            await asyncio.to_thread(site.check_absence, server)
+        if await self._open() is not site:
+            raise Unknown(f"{site.layout.path} is another folder now; looking again")
 
     async def _make_site(self) -> Site:
         with translated():

@@ -2,6 +2,8 @@
 
 ::
 
+    <path>/site.id                  which folder this is: servers remember where they were made
+    <path>/lost-sites               ids of folders that are lost for good; an administrator's
     <path>/ca/                      the certificate authority and the operator's own login
     <path>/servers/<name>/          server.json (the mark), data/, log/
     <path>/snapshots/<name>-<time>/ what the policy Snapshot kept, with its mark
@@ -78,6 +80,16 @@ class Layout:
     """The folder of the backend; ``path`` must be resolved, process checks compare it."""
 
     path: Path
+
+    @property
+    def identity(self) -> Path:
+        """The file that tells this folder from an empty mount point, or from another one."""
+        return self.path / "site.id"
+
+    @property
+    def lost(self) -> Path:
+        """The file in which an administrator gives up other folders, one id a line."""
+        return self.path / "lost-sites"
 
     @property
     def authority(self) -> Path:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import secrets
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import Unavailable
+from ..errors import Unavailable, Unknown
 from ..local_options import OPERATOR_ROLE, LocalOptions
 from ..values import (
     AdminLogin,
     Endpoint,
+    ServerRef,
 )
 from .account import ENVIRONMENT, Account
 from .claims import Claims, prepare
@@ -20,6 +22,8 @@ from .layout import Layout
 from .tls import Authority
 
 PROBE_SECONDS = 10
+SITE = "site"
+"""The key of ``ServerState.effective`` that says in which folder a server was made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +34,37 @@ class Site:
     authority: Authority
     claims: Claims
     address: str
+    identity: str
+
+    def is_current(self) -> bool:
+        """Return whether the folder is still the one that was opened; blocks.
+
+        Raises:
+            Unknown: it is none at all now.
+        """
+        present = read_text(self.layout.identity)
+        if present is None:
+            raise Unknown(
+                f"{self.layout.identity} is gone; is {self.layout.path} mounted? If its data is "
+                f"lost for good, start the controller anew"
+            )
+        return present.strip() == self.identity
+
+    def check_absence(self, server: ServerRef) -> None:
+        """Prove that a server without folder is none, and that this is where it would be; blocks.
+
+        Raises:
+            Unknown: it was made in another folder, which was not mounted, moved or lost.
+        """
+        made_in = str(server.recorded.get(SITE) or "")
+        if made_in in ("", self.identity) or made_in in (read_text(self.layout.lost) or "").split():
+            return
+        raise Unknown(
+            f"server {server.external_name} was made in another folder (site {made_in}) than "
+            f"{self.layout.path} is now (site {self.identity}); is the folder mounted, and is "
+            f"backends.local.path right? If its data is lost for good, write {made_in} into "
+            f"{self.layout.lost}"
+        )
 
     @property
     def certificate(self) -> Path:
@@ -68,9 +103,19 @@ def open_site(options: LocalOptions, account: Account) -> Site:
     _check_reachable(layout.servers, account)
     authority = Authority.load_or_create(layout.authority)
     claims = Claims(layout, options.address, options.ports)
-    site = Site(layout, authority, claims, options.address)
+    site = Site(layout, authority, claims, options.address, _identity(layout))
     site.renew()
     return site
+
+
+def _identity(layout: Layout) -> str:
+    """Return the id of this folder, which gets one when it is first used."""
+    with layout.claims():
+        present = (read_text(layout.identity) or "").strip()
+        if not present:
+            present = secrets.token_hex(8)
+            write_atomic(layout.identity, f"{present}\n")
+    return present
 
 
 def _check_reachable(folder: Path, account: Account) -> None:

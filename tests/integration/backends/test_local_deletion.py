@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -97,3 +99,30 @@ async def test_data_without_a_record_is_neither_absent_nor_deleted(local: LocalH
     with pytest.raises(Unknown, match="restore or remove it"):
         await local.backend.delete_server(case.ref, Absent(), Policy.DELETE)
     assert (local.site.home(case) / "data" / "PG_VERSION").exists()
+
+
+async def test_a_folder_that_is_not_mounted_is_not_a_server_that_is_gone(
+    local: LocalHarness,
+) -> None:
+    """Its object would be let go as deleted, or be given an empty server."""
+    case = server_case()
+    await local.converge(case)
+    observed = await local.backend.observe_server(case.ref)
+    assert isinstance(observed, Present)
+    ref = replace(case.ref, recorded=observed.state.effective)
+    await local.own.close()
+    local.site.stop()  # the machine went down
+    folder = local.site.path / "site"
+    away = folder.rename(local.site.path / "away")
+    folder.mkdir(mode=0o755)
+    again = local.site.backend()
+    with pytest.raises(Unknown, match="is the folder mounted"):
+        await again.observe_server(ref)
+    with pytest.raises(Unknown, match="is the folder mounted"):
+        await again.delete_server(ref, Absent(), Policy.DELETE)
+    shutil.rmtree(folder)
+    away.rename(folder)
+    local.backend = again
+    await local.converge(case)
+    assert await local.delete(case, Policy.DELETE) == ()
+    await again.close()

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from hybridpg.app.errors import AppError, AuthenticationFailed, InvalidSpec, SecretConflict
+from hybridpg.app.errors import (
+    AppError,
+    AuthenticationFailed,
+    InvalidSpec,
+    SecretConflict,
+    SecretRefused,
+)
 from hybridpg.app.failures import CONTRACT, failure_of, joined
 from hybridpg.app.kinds import ADOPT, DATABASES
 from hybridpg.app.reasons import Reason
@@ -40,6 +46,7 @@ def subject(**metadata: object) -> Subject:
         (Quota("m"), Reason.QUOTA_EXCEEDED, True),
         (Denied("m"), Reason.DENIED, True),
         (SecretConflict("m"), Reason.SECRET_CONFLICT, True),
+        (SecretRefused("m"), Reason.SECRET_CONFLICT, True),
         (InvalidSpec("m"), Reason.INVALID_SPEC, True),
         (AuthenticationFailed("m"), Reason.AUTHENTICATION_FAILED, True),
     ],

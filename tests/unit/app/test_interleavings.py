@@ -185,7 +185,13 @@ async def test_a_deletion_that_finds_the_target_busy_says_what_it_waits_for():
         condition = await world.condition(DATABASES, "app")
         assert message in condition["message"]
         before = world.writes()
+        await asyncio.sleep(45)
+        assert world.writes() == before
+        condition = await world.reason(DATABASES, "app", "Unreachable")
+        assert condition["message"] == f"the deletion waits: {message}"
         await asyncio.sleep(60)
+        before = world.writes()
+        await asyncio.sleep(600)
         assert world.writes() == before
         world.target.fail.clear()
         await world.gone(DATABASES, "app")

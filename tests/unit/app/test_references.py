@@ -48,6 +48,15 @@ def test_options_of_the_object_reach_the_backend():
     assert ref.options == {"server": "x"}
 
 
+@pytest.mark.parametrize(("bound", "recorded"), [("memory", {"site": "x"}), ("other", {})])
+def test_what_a_backend_said_of_a_server_reaches_that_backend_only(
+    bound: str, recorded: dict[str, str]
+):
+    """Another one would take it for something of its own."""
+    status = {"backend": bound, "externalName": "n", "effective": {"site": "x"}}
+    assert server_ref(draft(SERVERS, status=status), BACKEND, "c").recorded == recorded
+
+
 @pytest.mark.parametrize(
     ("named", "adopts"), [("foo_bar", True), ("foo-bar", False), ("", False), ("*", False)]
 )
