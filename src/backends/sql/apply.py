@@ -73,7 +73,7 @@ class Apply:
             raise Unknown(f"there is no role {self._name!r}: it is created before its database")
         if _first(changes, TakeRole) and not self._database.owner.same(present.owner):
             is_admin = self._name == catalog.admin
-            check_adoption(self._database, present.owner, rights=present.rights, is_admin=is_admin)
+            check_adoption(self._database, present.owner, reach=present.reach, is_admin=is_admin)
             await take_role(session, self._database, None, superuser=catalog.superuser)
             self._notes.append(f"role {self._name!r} was taken over")
             return

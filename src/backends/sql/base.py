@@ -131,7 +131,7 @@ class SqlDatabases:
                 if database.owner.same(present.owner):
                     return Done()
                 is_admin = name == catalog.admin
-                check_adoption(database, present.owner, rights=present.rights, is_admin=is_admin)
+                check_adoption(database, present.owner, reach=present.reach, is_admin=is_admin)
                 await take_role(session, database, role, superuser=catalog.superuser)
                 return Done((f"role {name!r} was taken over",))
         raise Unknown(f"role {name!r} appears and disappears")

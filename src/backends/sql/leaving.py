@@ -98,7 +98,7 @@ async def ensure_heir(
     if present is None:
         made = sql.SQL("CREATE ROLE {} NOLOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE")
         parts += [made.format(sql.Identifier(heir)), mark(heir, comment)]
-    elif present.login or present.rights or present.comment != comment:
+    elif present.login or present.reach or present.comment != comment:
         raise Unknown(
             f"what role {database.external_name!r} owns elsewhere cannot go to role {heir!r}, "
             "which somebody else made: drop or rename that role"

@@ -28,28 +28,36 @@ def conflict(database: DatabaseRef, owner: Owner | None, what: str) -> Conflict:
 
 
 def check_adoption(
-    database: DatabaseRef, owner: Owner | None, *, rights: frozenset[str], is_admin: bool
+    database: DatabaseRef,
+    owner: Owner | None,
+    *,
+    reach: frozenset[str],
+    is_admin: bool,
+    what: str = "",
 ) -> None:
     """Raise ``Conflict`` unless the role may be taken over as its user asked.
 
     A namespace is the border between tenants, so a mark of another namespace stays; and a role
-    with the rights of an administrator never becomes a tenant's.
+    with the rights of an administrator never becomes a tenant's, nor one that can get them by a
+    membership. ``what`` names the role in a message; empty is the one of the database's name.
     """
+    name = database.external_name
+    what = what or f"role {name!r}"
     if not database.adopt:
         raise conflict(database, owner, "role")
-    if is_admin or rights:
+    if is_admin or reach:
+        which = f" ({', '.join(sorted(reach))})" if reach else ""
         raise Conflict(
-            database.external_name,
+            name,
             owner,
-            f"role {database.external_name!r} has the rights of an administrator and cannot be "
-            "adopted: choose another database name",
+            f"{what} has the rights of an administrator{which} and cannot be adopted: choose "
+            "another database name",
         )
     if owner is not None and owner.namespace != database.owner.namespace:
         raise Conflict(
-            database.external_name,
+            name,
             owner,
-            f"role {database.external_name!r} belongs to namespace {owner.namespace!r} and can "
-            "only be adopted from there",
+            f"{what} belongs to namespace {owner.namespace!r} and can only be adopted from there",
         )
 
 

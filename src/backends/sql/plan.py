@@ -61,7 +61,7 @@ def _role(database: DatabaseRef, state: SqlDatabaseState) -> Iterator[Change]:
     if not state.role:
         return  # create_or_update_user comes first
     if not database.owner.same(state.owner):
-        check_adoption(database, state.owner, rights=state.rights, is_admin=state.is_admin)
+        check_adoption(database, state.owner, reach=state.reach, is_admin=state.is_admin)
         yield TakeRole("", f"role {name!r} is taken over", takes_over=True)
     elif state.rights or not state.login or not state.held:
         yield RepairRole("", f"role {name!r} gets back the rights that it was made with")

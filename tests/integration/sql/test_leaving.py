@@ -204,8 +204,8 @@ async def test_who_left_what_is_said_and_an_administrator_can_release_it(pg_each
 
 @pytest.mark.parametrize(
     "planted",
-    ["LOGIN PASSWORD 'x'", "SUPERUSER", ""],
-    ids=["login", "superuser", "unmarked"],
+    ["LOGIN PASSWORD 'x'", "SUPERUSER", f"IN ROLE {CLOUD_ADMIN}", ""],
+    ids=["login", "superuser", "member", "unmarked"],
 )
 async def test_a_role_that_waits_for_what_is_left_gets_nothing(pg: PgServer, planted: str):
     """Somebody with the right to make roles knew the name before."""

@@ -253,6 +253,65 @@ async def test_an_administrator_is_never_adopted(pg: PgServer, name: str):
     assert pg.run(WORLD) == before
 
 
+@pytest.mark.parametrize(
+    "group",
+    [SUPERUSER, CLOUD_ADMIN, "pg_execute_server_program", "pg_read_all_data", "rds_superuser"],
+)
+async def test_a_member_of_administrators_is_never_adopted(pg_each: PgServer, group: str):
+    """D3: with the password of a role one can SET ROLE to all that it is a member of."""
+    if group == "pg_read_all_data" and pg_each.major < 14:
+        pytest.skip("PostgreSQL 13 has no such role")
+    case = make_case(pg_each).by(fresh_owner(), adopt=True)
+    if group == "rds_superuser":
+        pg_each.run(f"CREATE ROLE {group}")
+    pg_each.run(f"CREATE ROLE between_{case.name} IN ROLE {group}")
+    pg_each.run(f"CREATE ROLE {case.name} LOGIN PASSWORD 'x' IN ROLE between_{case.name}")
+    before = pg_each.run(WORLD)
+    async with databases() as backend:
+        with pytest.raises(Conflict, match=f"an administrator.*member of '{group}'"):
+            await backend.create_or_update_user(case.ref, case.role)
+        with pytest.raises(Conflict, match=f"an administrator.*member of '{group}'"):
+            await plan(backend, case)
+
+    assert pg_each.run(WORLD) == before
+    pg_each.run(f"DROP ROLE {case.name}, between_{case.name}")
+    pg_each.run("DROP ROLE IF EXISTS rds_superuser")
+
+
+async def test_a_member_of_the_role_of_another_object_is_not_adopted(pg: PgServer):
+    """Invariant 22: it would be a way into that object's database."""
+    async with databases() as backend:
+        victim = make_case(pg)
+        await ensure(backend, victim)
+        case = make_case(pg).by(fresh_owner(namespace="team-b"), adopt=True)
+        pg.run(f"CREATE ROLE {case.name} IN ROLE {victim.name}")
+        with pytest.raises(Conflict, match=f"member of '{victim.name}'"):
+            await backend.create_or_update_user(case.ref, case.role)
+        await drop(backend, victim)
+
+
+async def test_a_harmless_membership_keeps_nobody_from_adopting(pg: PgServer, admin: str):
+    async with databases() as backend:
+        case = make_case(pg, admin=admin).by(fresh_owner(), adopt=True)
+        pg.run(f"CREATE ROLE readers_{case.name}; CREATE ROLE {case.name} IN ROLE pg_monitor")
+        pg.run(f"GRANT readers_{case.name} TO {case.name}")
+        await ensure(backend, case)
+
+        assert await plan(backend, case) == ()
+        await drop(backend, case)
+
+
+async def test_a_membership_that_our_role_was_given_is_not_fought(pg: PgServer, admin: str):
+    """An administrator's own doing, which the controller may not be able to take back."""
+    async with databases(snapshot_seconds=0) as backend:
+        case = make_case(pg, admin=admin)
+        await ensure(backend, case)
+        pg.run(f"GRANT pg_read_all_data TO {case.name}")
+
+        assert await plan(backend, case) == ()
+        await drop(backend, case)
+
+
 async def test_nothing_is_adopted_from_another_namespace(pg: PgServer):
     """M1: on a server that namespaces share."""
     async with databases() as backend:

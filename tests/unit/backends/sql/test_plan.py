@@ -273,7 +273,7 @@ def test_nothing_is_adopted_across_namespaces():
 
 
 @pytest.mark.parametrize(
-    "changed", [{"rights": frozenset({"SUPERUSER"})}, {"is_admin": True}], ids=str
+    "changed", [{"reach": frozenset({"SUPERUSER"})}, {"is_admin": True}], ids=str
 )
 def test_an_administrator_is_never_adopted(changed):
     """D3: a tenant would be logged in as the admin."""
