@@ -15,7 +15,7 @@ from .databases import create_database, take_database
 from .extensions import create_extensions
 from .grants import close_systems, own_schema, restrict_access
 from .observer import Inside, Observer
-from .ownership import check_adoption, check_database, our_role
+from .ownership import check_adoption, check_database, check_holder, our_role
 from .plan import DATABASE_OWNER
 from .pool import Pool
 from .roles import repair_role, take_role
@@ -96,6 +96,7 @@ class Apply:
             if self._created:
                 self._notes.append(f"database {self._name!r} was created")
         elif facts.role != self._name and self._database.adopt and _first(changes, OwnDatabase):
+            check_holder(self._database, catalog.roles.get(facts.role))
             await take_database(session, self._database)
             self._notes.append(
                 f"database {self._name!r} was taken over from {facts.role!r}; what is in it keeps "

@@ -85,6 +85,10 @@ _POWERFUL: Final = (
 )
 """Roles without such attributes that reach files, programs, the network, all data, or the sessions
 of others; those of providers included."""
+_NAMED_ROLES: Final = sql.SQL("""
+(r.rolname = ANY(ARRAY[{listed}]::text[]) OR r.oid IN
+ (SELECT o.datdba FROM pg_catalog.pg_database o WHERE o.datname = ANY(ARRAY[{names}]::text[])))
+""")
 SYSTEM_DATABASES: Final = ("postgres", "template1")
 """Every server has them, PUBLIC may connect to them by default, and no tenant should."""
 
@@ -152,17 +156,17 @@ class Catalog:
 async def read_catalog(session: Session, names: Sequence[str] | None = None) -> Catalog:
     """Read all databases and roles, or those of the given names and the system's; one round trip.
 
+    With a database comes the role that owns it, whatever its name.
     Raises ``Unknown`` where it cannot be read completely.
     """
-    everything = names is None
-    listed = sql.SQL("ARRAY[{}]::text[]").format(_listed([*(names or ()), *SYSTEM_DATABASES]))
+    wanted = _listed([*(names or ()), *SYSTEM_DATABASES])
+    if names is None:
+        of_roles: sql.Composable = sql.SQL("r.rolname !~ '^pg_'")
+        of_databases: sql.Composable = sql.SQL("true")
+    else:
+        of_roles = _NAMED_ROLES.format(listed=wanted, names=_listed(names))
+        of_databases = sql.SQL("d.datname = ANY(ARRAY[{}]::text[])").format(wanted)
     set_right = "SET" if session.version >= 160000 else "MEMBER"
-    of_roles = (
-        sql.SQL("r.rolname !~ '^pg_'")
-        if everything
-        else sql.SQL("r.rolname = ANY({})").format(listed)
-    )
-    of_databases = sql.SQL("true") if everything else sql.SQL("d.datname = ANY({})").format(listed)
     results = await session.execute(
         statements(
             [

@@ -61,6 +61,20 @@ def check_adoption(
         )
 
 
+def check_holder(database: DatabaseRef, holder: RoleFacts | None) -> None:
+    """Raise ``Conflict`` unless the database may be taken from the role that owns it.
+
+    The same holds as for a role: what is in the database is that owner's. None is a role that the
+    catalogs do not tell of, since it is one of the server's own.
+    """
+    if holder is None:
+        owner, reach, name = None, frozenset[str](), "of the server itself"
+    else:
+        owner, reach, name = holder.owner, holder.reach, repr(holder.name)
+    what = f"role {name}, which owns database {database.external_name!r},"
+    check_adoption(database, owner, reach=reach, is_admin=holder is None, what=what)
+
+
 def our_role(database: DatabaseRef, catalog: Catalog) -> RoleFacts | None:
     """Return the role if it is ours, None if there is none; raises ``Conflict`` otherwise."""
     role = catalog.roles.get(database.external_name)

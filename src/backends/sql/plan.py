@@ -15,7 +15,7 @@ from ..values import (
 )
 from .extensions import FIELD, NOT_INSTALLED
 from .identifiers import check_name, encoding_key, same_locale
-from .ownership import check_adoption, conflict
+from .ownership import check_adoption, check_holder, conflict
 from .state import (
     CloseSystems,
     CreateDatabase,
@@ -81,6 +81,7 @@ def _database(
     elif state.database_role != name:
         if not database.adopt:
             raise conflict(database, None, "database")
+        check_holder(database, state.holder)
         yield OwnDatabase(
             "database", f"database {name!r} is taken over from its owner", takes_over=True
         )

@@ -14,7 +14,7 @@ from ..values import (
     Observed,
     Present,
 )
-from .catalog import SYSTEM_DATABASES, Catalog
+from .catalog import SYSTEM_DATABASES, Catalog, RoleFacts
 from .observer import Inside
 from .offer import Offer
 
@@ -25,11 +25,11 @@ class SqlDatabaseState(DatabaseState):
 
     ``held`` is whether the admin may act as the role, ``rights`` the attributes no tenant's role
     has, ``reach`` those and what it could do by its memberships. ``database_role`` owns the
-    database. ``private`` is whether PUBLIC is shut out and the role let in. ``schema_role`` owns
-    the schema ``public`` (empty: no schema, or not looked into). ``open_systems`` are databases of
-    the system that PUBLIC may connect to and the admin may close. ``offered`` are the extensions
-    that the server has, ``refused`` those that it did not let us create a while ago, with the
-    reason.
+    database, ``holder`` is what is known of it. ``private`` is whether PUBLIC is shut out and the
+    role let in. ``schema_role`` owns the schema ``public`` (empty: no schema, or not looked into).
+    ``open_systems`` are databases of the system that PUBLIC may connect to and the admin may
+    close. ``offered`` are the extensions that the server has, ``refused`` those that it did not
+    let us create a while ago, with the reason.
     """
 
     is_admin: bool = False
@@ -38,6 +38,7 @@ class SqlDatabaseState(DatabaseState):
     rights: frozenset[str] = frozenset()
     reach: frozenset[str] = frozenset()
     database_role: str = ""
+    holder: RoleFacts | None = None
     private: bool = True
     admin_may: bool = True
     schema_role: str = ""
@@ -130,6 +131,7 @@ def observed_state(
             rights=role.rights if role else frozenset(),
             reach=role.reach if role else frozenset(),
             database_role=facts.role if facts else "",
+            holder=catalog.roles.get(facts.role) if facts else None,
             private=not facts.open_to_all and facts.owner_may if facts else True,
             admin_may=facts.admin_may if facts else True,
             schema_role=inside.public_owner if inside else "",

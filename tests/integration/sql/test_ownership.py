@@ -12,6 +12,7 @@ from tests.fix_postgres import CLOUD_ADMIN, SUPERUSER, PgServer
 from hybridpg.backends import Absent, Conflict, Owner, Policy, Present, Unknown
 from hybridpg.backends.sql import LoginResult, SqlDatabases, check_login
 from hybridpg.backends.sql.connection import Row, Session, Statement
+from hybridpg.backends.sql.state import OwnDatabase
 
 from .cases import Case, databases, drop, ensure, exists, fresh_owner, make_case, plan, state_of
 
@@ -321,6 +322,65 @@ async def test_nothing_is_adopted_from_another_namespace(pg: PgServer):
         with pytest.raises(Conflict, match="belongs to namespace 'team-a'"):
             await backend.create_or_update_user(thief.ref, thief.role)
         await drop(backend, case)
+
+
+async def test_a_database_of_a_role_of_another_namespace_is_not_adopted(
+    pg_each: PgServer, admin: str
+):
+    """M1: its own name is not that of the role, and it has no mark of its own."""
+    async with databases(snapshot_seconds=0) as backend:
+        victim = make_case(pg_each, admin=admin)
+        await ensure(backend, victim)
+        name = f"archive_{victim.name}"
+        pg_each.run(f"CREATE DATABASE {name} OWNER {victim.name}")
+        thief = make_case(pg_each, name, admin).by(fresh_owner("thief", "team-b"), adopt=True)
+        await backend.create_or_update_user(thief.ref, thief.role)
+        before = pg_each.run(WORLD)
+
+        with pytest.raises(Conflict, match=f"role '{victim.name}'.*namespace 'team-a'"):
+            await plan(backend, thief)
+        with pytest.raises(Conflict, match=f"role '{victim.name}'.*namespace 'team-a'"):
+            await backend.create_or_update_database(thief.ref, (OwnDatabase("", ""),))
+
+        assert pg_each.run(WORLD) == before
+        pg_each.run(f"DROP DATABASE {name}")
+        await drop(backend, victim)
+
+
+@pytest.mark.parametrize("owner", [SUPERUSER, CLOUD_ADMIN, "member"])
+async def test_a_database_of_an_administrator_is_not_adopted(pg: PgServer, owner: str):
+    """Whoever owns it may do all in it: an administrator gives it away first."""
+    case = make_case(pg).by(fresh_owner(), adopt=True)
+    if owner == "member":
+        owner = f"member_{case.name}"
+        pg.run(f"CREATE ROLE {owner} IN ROLE {SUPERUSER}")
+    pg.run(f"CREATE DATABASE {case.name} OWNER {owner}")
+    async with databases() as backend:
+        with pytest.raises(Conflict, match=f"role '{owner}', which owns .* an administrator"):
+            await plan(backend, case)
+        await backend.create_or_update_user(case.ref, case.role)
+        with pytest.raises(Conflict, match=f"role '{owner}', which owns .* an administrator"):
+            await backend.create_or_update_database(case.ref, (OwnDatabase("", ""),))
+    pg.run(f"DROP DATABASE {case.name}")
+
+
+async def test_what_a_deletion_left_is_adopted_by_its_own_namespace_alone(pg: PgServer, admin: str):
+    """A database that the role owned beside its own is with the role that holds what was left."""
+    async with databases(snapshot_seconds=0) as backend:
+        first = make_case(pg, admin=admin)
+        await ensure(backend, first)
+        name = f"archive_{first.name}"
+        pg.run(f"CREATE DATABASE {name} OWNER {first.name}")
+        await drop(backend, first)
+        case = make_case(pg, name, admin)
+        thief = case.by(fresh_owner(namespace="team-b"), adopt=True)
+        with pytest.raises(Conflict, match="namespace 'team-a'"):
+            await plan(backend, thief)
+        heir = case.by(fresh_owner(), adopt=True)
+        await ensure(backend, heir)
+
+        assert (await state_of(backend, heir)).database_role == name
+        await drop(backend, heir)
 
 
 async def test_a_role_that_lost_its_mark_is_no_longer_ours(pg: PgServer):
