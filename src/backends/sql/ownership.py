@@ -37,9 +37,10 @@ def check_adoption(
 ) -> None:
     """Raise ``Conflict`` unless the role may be taken over as its user asked.
 
-    A namespace is the border between tenants, so a mark of another namespace stays; and a role
-    with the rights of an administrator never becomes a tenant's, nor one that can get them by a
-    membership. ``what`` names the role in a message; empty is the one of the database's name.
+    A namespace is the border between tenants, so a mark of another namespace stays; so does that of
+    another cluster, of whose objects nobody here knows whether they are gone. A role with the
+    rights of an administrator never becomes a tenant's, nor one that can get them by a membership.
+    ``what`` names the role in a message; empty is the one of the database's name.
     """
     name = database.external_name
     what = what or f"role {name!r}"
@@ -58,6 +59,13 @@ def check_adoption(
             name,
             owner,
             f"{what} belongs to namespace {owner.namespace!r} and can only be adopted from there",
+        )
+    if owner is not None and not owner.retained and owner.cluster_id != database.owner.cluster_id:
+        raise Conflict(
+            name,
+            owner,
+            f"{what} belongs to {owner.namespace}/{owner.name} of the cluster with id "
+            f"{owner.cluster_id!r}, which may still use it",
         )
 
 

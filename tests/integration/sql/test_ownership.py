@@ -383,6 +383,24 @@ async def test_what_a_deletion_left_is_adopted_by_its_own_namespace_alone(pg: Pg
         await drop(backend, heir)
 
 
+async def test_a_live_role_of_another_cluster_is_not_adopted(pg: PgServer, admin: str):
+    """M1: a namespace of the same name there is another tenant's."""
+    async with databases() as backend:
+        theirs = make_case(pg, admin=admin)
+        theirs = theirs.by(replace(fresh_owner(), cluster_id="another-cluster"))
+        await ensure(backend, theirs)
+        ours = theirs.by(fresh_owner(), adopt=True)
+        for call in (CALLS["user"], CALLS["plan"]):
+            with pytest.raises(Conflict, match="of the cluster with id 'another-cluster'"):
+                await call(backend, ours)
+        login = await check_login(theirs.ref.endpoint, theirs.role, theirs.name)
+        assert login is LoginResult.PRIMARY
+
+        await drop(backend, theirs, Policy.RETAIN)
+        await ensure(backend, ours)  # what was retained is nobody's
+        await drop(backend, ours)
+
+
 async def test_a_role_that_lost_its_mark_is_no_longer_ours(pg: PgServer):
     async with databases(snapshot_seconds=0) as backend:
         case = make_case(pg)
