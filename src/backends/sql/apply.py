@@ -74,7 +74,7 @@ class Apply:
         if _first(changes, TakeRole) and not self._database.owner.same(present.owner):
             is_admin = self._name == catalog.admin
             check_adoption(self._database, present.owner, reach=present.reach, is_admin=is_admin)
-            await take_role(session, self._database, None, superuser=catalog.superuser)
+            await take_role(session, self._database, None, catalog)
             self._notes.append(f"role {self._name!r} was taken over")
             return
         role = our_role(self._database, catalog)

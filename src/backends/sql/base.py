@@ -132,7 +132,7 @@ class SqlDatabases:
                     return Done()
                 is_admin = name == catalog.admin
                 check_adoption(database, present.owner, reach=present.reach, is_admin=is_admin)
-                await take_role(session, database, role, superuser=catalog.superuser)
+                await take_role(session, database, role, catalog)
                 return Done((f"role {name!r} was taken over",))
         raise Unknown(f"role {name!r} appears and disappears")
 

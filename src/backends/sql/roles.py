@@ -12,7 +12,7 @@ from ..values import (
     Credentials,
     DatabaseRef,
 )
-from .catalog import RoleFacts, read_catalog
+from .catalog import SYSTEM_DATABASES, Catalog, RoleFacts, read_catalog
 from .connection import Session, statements
 from .errors import is_duplicate, translate
 
@@ -63,9 +63,13 @@ async def create_role(
 
 
 async def take_role(
-    session: Session, database: DatabaseRef, role: Credentials | None, *, superuser: bool
+    session: Session, database: DatabaseRef, role: Credentials | None, catalog: Catalog
 ) -> None:
-    """Put our mark on an existing role, and the password where one is given."""
+    """Put our mark on an existing role, and the password where one is given.
+
+    It may have the right to connect to the system's databases, which logins keep that were there
+    when these were closed, and which no tenant's role has.
+    """
     name = database.external_name
     password = (
         sql.SQL(" PASSWORD {}").format(sql.Literal(_verifier(session, name, role)))
@@ -76,7 +80,15 @@ async def take_role(
         sql.SQL("ALTER ROLE {} LOGIN{}").format(sql.Identifier(name), password),
         mark(name, database.owner.mark()),
     ]
-    if not superuser:
+    closable = [
+        sql.Identifier(system)
+        for system in SYSTEM_DATABASES
+        if (facts := catalog.databases.get(system)) and facts.admin_may
+    ]
+    if closable:
+        revoke = sql.SQL("REVOKE CONNECT, TEMPORARY ON DATABASE {} FROM {}")
+        parts.append(revoke.format(sql.SQL(", ").join(closable), sql.Identifier(name)))
+    if not catalog.superuser:
         parts.insert(0, hold(session, name))
     await session.execute(statements(parts), doing=f"cannot take over role {name!r}")
 

@@ -222,6 +222,43 @@ async def test_a_database_made_by_hand_is_adopted_with_its_role(pg: PgServer):
         await drop(backend, heir)
 
 
+@pytest.mark.parametrize("how", ["user", "plan"])
+async def test_an_adopted_role_does_not_reach_the_databases_of_the_system(
+    pg_each: PgServer, how: str
+):
+    """D4, D7: it was there when they were closed, and kept what it had through PUBLIC."""
+    systems = ("postgres", "template1")
+    async with databases(snapshot_seconds=0) as backend:
+        first, case = make_case(pg_each), make_case(pg_each).by(fresh_owner(), adopt=True)
+        pg_each.run(f"CREATE ROLE {case.name} LOGIN PASSWORD 'x'")
+        pg_each.run("GRANT CONNECT ON DATABASE postgres, template1 TO PUBLIC")  # as initdb does
+        await ensure(backend, first)
+        for system in systems:
+            pg_each.connect(system, case.name, "x").close()
+        if how == "user":
+            await backend.create_or_update_user(case.ref, case.role)
+        else:
+            await backend.create_or_update_database(case.ref, await plan(backend, case))
+            await backend.update_user_password(case.ref, case.role)
+
+        for system in systems:
+            result = await check_login(case.ref.endpoint, case.role, system)
+            assert result is LoginResult.REFUSED
+        await ensure(backend, case)
+        await drop(backend, case)
+        await drop(backend, first)
+
+
+async def test_an_admin_that_may_not_close_the_systems_databases_adopts_all_the_same(pg: PgServer):
+    async with databases() as backend:
+        case = make_case(pg, admin=CLOUD_ADMIN).by(fresh_owner(), adopt=True)
+        pg.run(f"CREATE ROLE {case.name} LOGIN PASSWORD 'x'")
+        await ensure(backend, case)
+
+        assert await plan(backend, case) == ()
+        await drop(backend, case)
+
+
 async def test_an_existing_plan_takes_a_role_over_with_its_mark(pg: PgServer):
     """The plan alone is enough, in whatever order the calls come."""
     case = make_case(pg)
