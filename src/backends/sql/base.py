@@ -31,7 +31,7 @@ from ..values import (
 from .apply import Apply
 from .catalog import Catalog, read_catalog
 from .connection import Session, describe
-from .databases import drop_database, last_look, roll_back
+from .databases import drop_database, last_look, retain_database, roll_back
 from .identifiers import HEIR_PREFIX, check_name
 from .leaving import ensure_heir, leave_database, look_at_estate
 from .observer import TTL_SECONDS, Observer
@@ -41,7 +41,6 @@ from .pool import Connect, Pool, loop_time
 from .roles import (
     create_role,
     drop_role,
-    mark_role,
     set_password,
     take_role,
 )
@@ -179,7 +178,7 @@ class SqlDatabases:
                 raise conflict(database, None, "database")
             observer.touch(name, facts.oid if facts else 0)
             if policy is not Policy.DELETE:
-                await mark_role(session, name, retained.mark())
+                await retain_database(session, facts, name, retained.mark())
                 observer.touch(name)
                 return Done((f"database {name!r} and its role are kept",))
             if not check_database(database, catalog) or facts is None:

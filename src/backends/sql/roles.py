@@ -115,11 +115,6 @@ async def set_password(session: Session, database: DatabaseRef, role: Credential
     )
 
 
-async def mark_role(session: Session, name: str, text: str) -> None:
-    """Write the mark of a role anew."""
-    await session.execute(mark(name, text), doing=f"cannot mark role {name!r}")
-
-
 async def drop_role(session: Session, name: str) -> None:
     """End the role's sessions, drop it, and prove that it is gone."""
     end = sql.SQL(
