@@ -13,7 +13,7 @@ from .catalog import SYSTEM_DATABASES, Catalog, read_catalog
 from .connection import Session
 from .databases import create_database, take_database
 from .extensions import create_extensions
-from .grants import close_systems, own_schema, restrict_access
+from .grants import close_systems, lenders, own_schema, restrict_access
 from .observer import Inside, Observer
 from .ownership import check_adoption, check_database, check_holder, our_role
 from .plan import DATABASE_OWNER
@@ -113,7 +113,11 @@ class Apply:
     async def _rights(self, session: Session, catalog: Catalog) -> None:
         facts = catalog.databases[self._name]
         if facts.open_to_all or not facts.owner_may:
-            await restrict_access(session, self._database)
+            lent = [] if self._created else await lenders(session, self._name)
+            await restrict_access(session, self._database, lent)
+            if lent:
+                names = ", ".join(map(repr, lent))
+                self._notes.append(f"{names} may no longer let others into {self._name!r}")
         closable = open_systems(catalog)
         if closable:
             await close_systems(session, closable)
