@@ -13,9 +13,9 @@ from .catalog import SYSTEM_DATABASES, Catalog, read_catalog
 from .connection import Session
 from .databases import create_database, take_database
 from .extensions import create_extensions
-from .grants import close_systems, own_schema, restrict_access
+from .grants import close_systems, lenders, own_schema, restrict_access
 from .observer import Inside, Observer
-from .ownership import check_adoption, check_database, our_role
+from .ownership import check_adoption, check_database, check_holder, our_role
 from .plan import DATABASE_OWNER
 from .pool import Pool
 from .roles import repair_role, take_role
@@ -73,8 +73,8 @@ class Apply:
             raise Unknown(f"there is no role {self._name!r}: it is created before its database")
         if _first(changes, TakeRole) and not self._database.owner.same(present.owner):
             is_admin = self._name == catalog.admin
-            check_adoption(self._database, present.owner, rights=present.rights, is_admin=is_admin)
-            await take_role(session, self._database, None, superuser=catalog.superuser)
+            check_adoption(self._database, present.owner, reach=present.reach, is_admin=is_admin)
+            await take_role(session, self._database, None, catalog)
             self._notes.append(f"role {self._name!r} was taken over")
             return
         role = our_role(self._database, catalog)
@@ -96,6 +96,7 @@ class Apply:
             if self._created:
                 self._notes.append(f"database {self._name!r} was created")
         elif facts.role != self._name and self._database.adopt and _first(changes, OwnDatabase):
+            check_holder(self._database, catalog.roles.get(facts.role))
             await take_database(session, self._database)
             self._notes.append(
                 f"database {self._name!r} was taken over from {facts.role!r}; what is in it keeps "
@@ -112,7 +113,11 @@ class Apply:
     async def _rights(self, session: Session, catalog: Catalog) -> None:
         facts = catalog.databases[self._name]
         if facts.open_to_all or not facts.owner_may:
-            await restrict_access(session, self._database)
+            lent = [] if self._created else await lenders(session, self._name)
+            await restrict_access(session, self._database, lent)
+            if lent:
+                names = ", ".join(map(repr, lent))
+                self._notes.append(f"{names} may no longer let others into {self._name!r}")
         closable = open_systems(catalog)
         if closable:
             await close_systems(session, closable)

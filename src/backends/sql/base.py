@@ -31,18 +31,16 @@ from ..values import (
 from .apply import Apply
 from .catalog import Catalog, read_catalog
 from .connection import Session, describe
-from .databases import drop_database, last_look, roll_back
-from .identifiers import check_name
+from .databases import drop_database, last_look, retain_database, roll_back
+from .identifiers import HEIR_PREFIX, check_name
+from .leaving import ensure_heir, leave_database, look_at_estate
 from .observer import TTL_SECONDS, Observer
 from .ownership import check_adoption, check_database, conflict, our_role
 from .plan import plan_database
 from .pool import Connect, Pool, loop_time
 from .roles import (
     create_role,
-    databases_with,
     drop_role,
-    leave_database,
-    mark_role,
     set_password,
     take_role,
 )
@@ -132,8 +130,8 @@ class SqlDatabases:
                 if database.owner.same(present.owner):
                     return Done()
                 is_admin = name == catalog.admin
-                check_adoption(database, present.owner, rights=present.rights, is_admin=is_admin)
-                await take_role(session, database, role, superuser=catalog.superuser)
+                check_adoption(database, present.owner, reach=present.reach, is_admin=is_admin)
+                await take_role(session, database, role, catalog)
                 return Done((f"role {name!r} was taken over",))
         raise Unknown(f"role {name!r} appears and disappears")
 
@@ -180,7 +178,7 @@ class SqlDatabases:
                 raise conflict(database, None, "database")
             observer.touch(name, facts.oid if facts else 0)
             if policy is not Policy.DELETE:
-                await mark_role(session, name, retained.mark())
+                await retain_database(session, facts, name, retained.mark())
                 observer.touch(name)
                 return Done((f"database {name!r} and its role are kept",))
             if not check_database(database, catalog) or facts is None:
@@ -194,26 +192,33 @@ class SqlDatabases:
         return Done((f"database {name!r} was dropped{look.megabytes}",))
 
     async def delete_user(self, database: DatabaseRef) -> Outcome:
-        """Drop the role of a dropped database; what it owns elsewhere goes to those owners."""
+        """Drop the role of a dropped database; what it owns elsewhere stays, with a new owner."""
         name = database.external_name
         pool, observer = self._server(database.endpoint)
         async with pool.session() as session:
             catalog = await read_catalog(session, [name])
             if our_role(database, catalog) is None:
                 return Done()
-            facts = catalog.databases.get(name)
+            facts, superuser = catalog.databases.get(name), catalog.superuser
             if facts is not None and facts.role == name:
                 raise Unknown(f"database {name!r} of role {name!r} is still there")
             observer.touch(name)
-            places = await databases_with(session, name)
-        for place, heir in places:
+            estate = await look_at_estate(session, name)
+            if estate.heir:
+                await ensure_heir(session, database, estate.heir, superuser=superuser)
+        for place, owns in estate.places:
             async with pool.session(place) as session:
-                await leave_database(session, name, heir)
+                heir = estate.heir if owns else ""
+                await leave_database(session, name, heir, superuser=superuser)
         async with pool.session() as session:
-            await leave_database(session, name, "")
             await drop_role(session, name)
             observer.touch(name)  # again: a view that was read in between still has it
-        return Done((f"role {name!r} was dropped",))
+        notes = [f"role {name!r} was dropped"]
+        if estate.heir:
+            notes.append(
+                f"what it owned elsewhere now belongs to role {estate.heir!r}, without login"
+            )
+        return Done(tuple(notes))
 
     async def server_catalog(self, endpoint: Endpoint) -> Catalog:
         """Return the shared view of a server, for a backend that knows servers by login only."""
@@ -231,7 +236,7 @@ class SqlDatabases:
             tuple(
                 Retained("database", name, owner, place)
                 for name, owner in owners.items()
-                if owner is not None and owner.retained
+                if owner is not None and owner.retained and not name.startswith(HEIR_PREFIX)
             )
         )
 

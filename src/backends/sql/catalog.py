@@ -27,7 +27,15 @@ FROM pg_catalog.pg_roles r WHERE r.rolname = current_user
 """)
 # has_role is what we need to make a role the owner of something, and to act on what it owns:
 # from version 16 on being a member no longer means that one may SET ROLE or inherits
+# way is every path through memberships: whatever their options, one may SET ROLE, inherit, or grant
+# oneself either; that of administrators, who may hold a thousand tenants' roles, is not asked for
 _ROLES: Final = sql.SQL("""
+WITH RECURSIVE way (member, role) AS (
+  SELECT m.member, m.roleid FROM pg_catalog.pg_auth_members m
+  JOIN pg_catalog.pg_roles r ON r.oid = m.member WHERE {roles}
+  AND NOT (r.rolsuper OR r.rolcreaterole)
+  UNION
+  SELECT w.member, m.roleid FROM way w JOIN pg_catalog.pg_auth_members m ON m.member = w.role)
 SELECT r.rolname::text, c.description, r.rolcanlogin,
        pg_catalog.concat_ws(' ',
          CASE WHEN r.rolsuper THEN 'SUPERUSER' END, CASE WHEN r.rolcreaterole THEN 'CREATEROLE' END,
@@ -36,8 +44,18 @@ SELECT r.rolname::text, c.description, r.rolcanlogin,
          CASE WHEN r.rolbypassrls THEN 'BYPASSRLS' END),
        CASE WHEN pg_catalog.current_setting('server_version_num')::int >= 160000
          THEN pg_catalog.pg_has_role(r.oid, 'USAGE') AND pg_catalog.pg_has_role(r.oid, {set})
-         ELSE pg_catalog.pg_has_role(r.oid, 'MEMBER') END
+         ELSE pg_catalog.pg_has_role(r.oid, 'MEMBER') END,
+       COALESCE(v.lent, '{{}}'::text[])
 FROM pg_catalog.pg_roles r
+LEFT JOIN (
+  SELECT w.member, pg_catalog.array_agg(g.rolname::text) AS lent
+  FROM way w JOIN pg_catalog.pg_roles g ON g.oid = w.role
+  LEFT JOIN pg_catalog.pg_shdescription c
+    ON c.objoid = g.oid AND c.classoid = 'pg_catalog.pg_authid'::pg_catalog.regclass
+  WHERE g.rolsuper OR g.rolcreaterole OR g.rolcreatedb OR g.rolreplication OR g.rolbypassrls
+  OR g.rolname IN ({powerful}) OR pg_catalog.starts_with(c.description, 'hybridpg:')
+  GROUP BY w.member
+) v ON v.member = r.oid
 LEFT JOIN pg_catalog.pg_shdescription c
   ON c.objoid = r.oid AND c.classoid = 'pg_catalog.pg_authid'::pg_catalog.regclass
 WHERE {roles}
@@ -57,26 +75,48 @@ FROM pg_catalog.pg_database d
 CROSS JOIN LATERAL (SELECT pg_catalog.to_jsonb(d) AS row) j
 WHERE {databases}
 """)
+_POWERFUL: Final = (
+    *("pg_execute_server_program", "pg_read_server_files", "pg_write_server_files"),
+    *("pg_read_all_data", "pg_write_all_data", "pg_maintain"),
+    *("pg_signal_backend", "pg_create_subscription"),
+    *("rds_superuser", "rdsadmin", "rds_replication", "rds_password"),
+    *("azure_pg_admin", "azure_superuser", "azuresu"),
+    *("cloudsqlsuperuser", "cloudsqladmin", "alloydbsuperuser", "alloydbadmin"),
+)
+"""Roles without such attributes that reach files, programs, the network, all data, or the sessions
+of others; those of providers included."""
+_NAMED_ROLES: Final = sql.SQL("""
+(r.rolname = ANY(ARRAY[{listed}]::text[]) OR r.oid IN
+ (SELECT o.datdba FROM pg_catalog.pg_database o WHERE o.datname = ANY(ARRAY[{names}]::text[])))
+""")
 SYSTEM_DATABASES: Final = ("postgres", "template1")
 """Every server has them, PUBLIC may connect to them by default, and no tenant should."""
 
 
 @dataclass(frozen=True, slots=True)
 class RoleFacts:
-    """One role: ``rights`` are the attributes that no tenant's role has, ``held`` whether the
-    admin may act as it.
-    """  # noqa: D205 - the two names belong to one sentence
+    """One role, and what of it no tenant's role has.
+
+    ``rights`` are such attributes, ``held`` is whether the admin may act as it. ``lent`` are the
+    roles of administrators and of our objects that it is a member of, also by way of others.
+    """
 
     name: str
     comment: str | None
     login: bool
     rights: frozenset[str]
     held: bool
+    lent: frozenset[str] = frozenset()
 
     @property
     def owner(self) -> Owner | None:
         """Whose it is; None where there is no mark of ours."""
         return Owner.parse(self.comment)
+
+    @property
+    def reach(self) -> frozenset[str]:
+        """All that whoever logs in as the role could do and no tenant may."""
+        return self.rights | {f"member of {name!r}" for name in self.lent}
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,24 +156,26 @@ class Catalog:
 async def read_catalog(session: Session, names: Sequence[str] | None = None) -> Catalog:
     """Read all databases and roles, or those of the given names and the system's; one round trip.
 
+    With a database comes the role that owns it, whatever its name.
     Raises ``Unknown`` where it cannot be read completely.
     """
-    everything = names is None
-    listed = sql.SQL("ARRAY[{}]::text[]").format(
-        sql.SQL(", ").join(map(sql.Literal, [*(names or ()), *SYSTEM_DATABASES]))
-    )
+    wanted = _listed([*(names or ()), *SYSTEM_DATABASES])
+    if names is None:
+        of_roles: sql.Composable = sql.SQL("r.rolname !~ '^pg_'")
+        of_databases: sql.Composable = sql.SQL("true")
+    else:
+        of_roles = _NAMED_ROLES.format(listed=wanted, names=_listed(names))
+        of_databases = sql.SQL("d.datname = ANY(ARRAY[{}]::text[])").format(wanted)
     set_right = "SET" if session.version >= 160000 else "MEMBER"
-    of_roles = (
-        sql.SQL("r.rolname !~ '^pg_'")
-        if everything
-        else sql.SQL("r.rolname = ANY({})").format(listed)
-    )
-    of_databases = sql.SQL("true") if everything else sql.SQL("d.datname = ANY({})").format(listed)
     results = await session.execute(
         statements(
             [
                 _SERVER,
-                _ROLES.format(roles=of_roles, set=sql.Literal(set_right)),
+                _ROLES.format(
+                    roles=of_roles,
+                    set=sql.Literal(set_right),
+                    powerful=_listed(_POWERFUL),
+                ),
                 _DATABASES.format(databases=of_databases),
             ]
         ),
@@ -152,6 +194,10 @@ async def read_catalog(session: Session, names: Sequence[str] | None = None) -> 
     )
 
 
+def _listed(names: Sequence[str]) -> sql.Composed:
+    return sql.SQL(", ").join(map(sql.Literal, names))
+
+
 def _role(row: Row) -> RoleFacts:
-    name, comment, login, rights, held = row
-    return RoleFacts(name, comment, login, frozenset(rights.split()), held)
+    name, comment, login, rights, held, lent = row
+    return RoleFacts(name, comment, login, frozenset(rights.split()), held, frozenset(lent))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -10,7 +11,7 @@ import psycopg
 from psycopg import errors as pg
 from psycopg import sql
 
-from ..errors import Rejected, Unknown
+from ..errors import BackendError, Rejected, Unknown
 from ..values import (
     DatabaseRef,
 )
@@ -18,6 +19,7 @@ from .catalog import DatabaseFacts, read_catalog
 from .connection import Session, statements
 from .errors import is_duplicate, translate
 from .offer import Locale, Offer
+from .roles import mark
 from .state import CreateDatabase
 
 _ICU: Final = "i"
@@ -145,8 +147,29 @@ async def drop_database(session: Session, facts: DatabaseFacts, *, superuser: bo
     doing = f"cannot drop database {facts.name!r}"
     await session.execute(statements(parts), doing=doing)
     # by itself: DROP DATABASE cannot be in a transaction, not even in an implicit one
-    await session.execute(
-        sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name), doing=doing
-    )
+    drop = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name)
+    try:
+        await session.execute(drop, doing=doing)
+    except BackendError:
+        if facts.template and session.usable:  # who retains it now would find it without the flag
+            again = sql.SQL("ALTER DATABASE {} IS_TEMPLATE true").format(name)
+            with contextlib.suppress(BackendError):  # what is in the way of the drop is told
+                await session.execute(again, doing=doing)
+        raise
     if facts.name in (await read_catalog(session, [facts.name])).databases:
         raise Unknown(f"database {facts.name!r} is still there after it was dropped")
+
+
+async def retain_database(
+    session: Session, facts: DatabaseFacts | None, name: str, text: str
+) -> None:
+    """Mark the role ``name`` as retained, with the way into its database open again.
+
+    A drop that failed half-way, before the user chose to retain, has let the role out of it.
+    """
+    parts: list[sql.Composable] = []
+    if facts is not None and facts.role == name and not facts.owner_may:
+        identifier = sql.Identifier(name)
+        grant = sql.SQL("GRANT CONNECT, TEMPORARY ON DATABASE {} TO {}")
+        parts.append(grant.format(identifier, identifier))
+    await session.execute(statements([*parts, mark(name, text)]), doing=f"cannot retain {name!r}")

@@ -63,7 +63,7 @@ def _create(extension: ExtensionOffer) -> sql.Composed:
 
 
 async def _is_there(session: Session, name: str) -> bool:
-    query = sql.SQL("SELECT FROM pg_catalog.pg_extension WHERE extname = {}")
+    query = sql.SQL("SELECT 1 FROM pg_catalog.pg_extension WHERE extname = {}")
     rows = await session.execute(
         query.format(sql.Literal(name)), doing=f"cannot look for extension {name!r}"
     )

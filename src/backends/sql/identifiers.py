@@ -13,11 +13,13 @@ from ..errors import Rejected
 
 NAME_LIMIT: Final = 63
 """Bytes of a PostgreSQL identifier (NAMEDATALEN - 1)."""
+HEIR_PREFIX: Final = "hybridpg_left_"
+"""How the names of roles begin that were made for what a dropped role owned elsewhere."""
 _RESERVED: Final = frozenset(
     # "public" and "none" are refused by CREATE ROLE even in quotes
     {"postgres", "template0", "template1", "admin", "public", "none", "azuresu"}
 )
-_RESERVED_PREFIXES: Final = ("pg_", "rds", "azure_", "cloudsql", "alloydb")
+_RESERVED_PREFIXES: Final = ("pg_", "rds", "azure_", "cloudsql", "alloydb", HEIR_PREFIX)
 _ENCODING_ALIASES: Final = {"unicode": "utf8", "88591": "latin1", "iso88591": "latin1"}
 
 

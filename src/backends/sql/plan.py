@@ -15,7 +15,7 @@ from ..values import (
 )
 from .extensions import FIELD, NOT_INSTALLED
 from .identifiers import check_name, encoding_key, same_locale
-from .ownership import check_adoption, conflict
+from .ownership import check_adoption, check_holder, conflict
 from .state import (
     CloseSystems,
     CreateDatabase,
@@ -61,7 +61,7 @@ def _role(database: DatabaseRef, state: SqlDatabaseState) -> Iterator[Change]:
     if not state.role:
         return  # create_or_update_user comes first
     if not database.owner.same(state.owner):
-        check_adoption(database, state.owner, rights=state.rights, is_admin=state.is_admin)
+        check_adoption(database, state.owner, reach=state.reach, is_admin=state.is_admin)
         yield TakeRole("", f"role {name!r} is taken over", takes_over=True)
     elif state.rights or not state.login or not state.held:
         yield RepairRole("", f"role {name!r} gets back the rights that it was made with")
@@ -81,6 +81,7 @@ def _database(
     elif state.database_role != name:
         if not database.adopt:
             raise conflict(database, None, "database")
+        check_holder(database, state.holder)
         yield OwnDatabase(
             "database", f"database {name!r} is taken over from its owner", takes_over=True
         )

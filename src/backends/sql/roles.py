@@ -12,7 +12,7 @@ from ..values import (
     Credentials,
     DatabaseRef,
 )
-from .catalog import RoleFacts, read_catalog
+from .catalog import SYSTEM_DATABASES, Catalog, RoleFacts, read_catalog
 from .connection import Session, statements
 from .errors import is_duplicate, translate
 
@@ -29,14 +29,15 @@ _NO: Final = {
 """How each right that a tenant's role must not have is taken away."""
 
 
-def _hold(session: Session, name: str) -> sql.Composed:
+def hold(session: Session, name: str) -> sql.Composed:
     """Make the admin a member, so that it may make the role the owner of something."""
     options = " WITH INHERIT TRUE, SET TRUE" if session.version >= _SET_OPTION_SINCE else ""
     return sql.SQL("GRANT {} TO CURRENT_USER" + options).format(sql.Identifier(name))
 
 
-def _mark(name: str, mark: str) -> sql.Composed:
-    return sql.SQL("COMMENT ON ROLE {} IS {}").format(sql.Identifier(name), sql.Literal(mark))
+def mark(name: str, text: str) -> sql.Composed:
+    """Write whose a role is."""
+    return sql.SQL("COMMENT ON ROLE {} IS {}").format(sql.Identifier(name), sql.Literal(text))
 
 
 async def create_role(
@@ -48,10 +49,10 @@ async def create_role(
         sql.SQL("CREATE ROLE {} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE PASSWORD {}").format(
             sql.Identifier(name), sql.Literal(_verifier(session, name, role))
         ),
-        _mark(name, database.owner.mark()),
+        mark(name, database.owner.mark()),
     ]
     if not superuser:
-        parts.append(_hold(session, name))
+        parts.append(hold(session, name))
     try:
         await session.attempt(statements(parts))
     except psycopg.Error as error:
@@ -62,9 +63,13 @@ async def create_role(
 
 
 async def take_role(
-    session: Session, database: DatabaseRef, role: Credentials | None, *, superuser: bool
+    session: Session, database: DatabaseRef, role: Credentials | None, catalog: Catalog
 ) -> None:
-    """Put our mark on an existing role, and the password where one is given."""
+    """Put our mark on an existing role, and the password where one is given.
+
+    It may have the right to connect to the system's databases, which logins keep that were there
+    when these were closed, and which no tenant's role has.
+    """
     name = database.external_name
     password = (
         sql.SQL(" PASSWORD {}").format(sql.Literal(_verifier(session, name, role)))
@@ -73,10 +78,18 @@ async def take_role(
     )
     parts = [
         sql.SQL("ALTER ROLE {} LOGIN{}").format(sql.Identifier(name), password),
-        _mark(name, database.owner.mark()),
+        mark(name, database.owner.mark()),
     ]
-    if not superuser:
-        parts.insert(0, _hold(session, name))
+    closable = [
+        sql.Identifier(system)
+        for system in SYSTEM_DATABASES
+        if (facts := catalog.databases.get(system)) and facts.admin_may
+    ]
+    if closable:
+        revoke = sql.SQL("REVOKE CONNECT, TEMPORARY ON DATABASE {} FROM {}")
+        parts.append(revoke.format(sql.SQL(", ").join(closable), sql.Identifier(name)))
+    if not catalog.superuser:
+        parts.insert(0, hold(session, name))
     await session.execute(statements(parts), doing=f"cannot take over role {name!r}")
 
 
@@ -87,7 +100,7 @@ async def repair_role(session: Session, role: RoleFacts) -> None:
         taken = sql.SQL("").join(_NO[right] for right in sorted(role.rights))
         parts.append(sql.SQL("ALTER ROLE {} LOGIN{}").format(sql.Identifier(role.name), taken))
     if not role.held:
-        parts.append(_hold(session, role.name))
+        parts.append(hold(session, role.name))
     await session.execute(statements(parts), doing=f"cannot repair role {role.name!r}")
 
 
@@ -100,37 +113,6 @@ async def set_password(session: Session, database: DatabaseRef, role: Credential
         ),
         doing=f"cannot change the password of role {name!r}",
     )
-
-
-async def mark_role(session: Session, name: str, mark: str) -> None:
-    """Write the mark of a role anew."""
-    await session.execute(_mark(name, mark), doing=f"cannot mark role {name!r}")
-
-
-async def databases_with(session: Session, name: str) -> list[tuple[str, str]]:
-    """Return the databases in which a role owns something or has a grant, with their owners."""
-    query = sql.SQL("""
-SELECT DISTINCT b.datname::text, pg_catalog.pg_get_userbyid(b.datdba)::text
-FROM pg_catalog.pg_shdepend d
-JOIN pg_catalog.pg_roles r ON d.refobjid = r.oid
-JOIN pg_catalog.pg_database b ON b.oid = d.dbid
-WHERE d.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass AND r.rolname = {}
-""").format(sql.Literal(name))
-    rows = await session.execute(query, doing=f"cannot see what depends on role {name!r}")
-    return [(database, owner) for database, owner in rows[0]]
-
-
-async def leave_database(session: Session, name: str, heir: str) -> None:
-    """In the session's database, hand over what a role owns and drop what it was granted.
-
-    Nothing is lost: objects go to ``heir``, who owns the database, and only then are the grants
-    dropped, in this database and on what the databases share.
-    """
-    role = sql.Identifier(name)
-    parts = [sql.SQL("DROP OWNED BY {}").format(role)]
-    if heir:
-        parts.insert(0, sql.SQL("REASSIGN OWNED BY {} TO {}").format(role, sql.Identifier(heir)))
-    await session.execute(statements(parts), doing=f"cannot release what role {name!r} owns")
 
 
 async def drop_role(session: Session, name: str) -> None:

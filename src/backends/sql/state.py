@@ -14,7 +14,7 @@ from ..values import (
     Observed,
     Present,
 )
-from .catalog import SYSTEM_DATABASES, Catalog
+from .catalog import SYSTEM_DATABASES, Catalog, RoleFacts
 from .observer import Inside
 from .offer import Offer
 
@@ -24,18 +24,21 @@ class SqlDatabaseState(DatabaseState):
     """A database and its role, with what a plan needs to know of the server.
 
     ``held`` is whether the admin may act as the role, ``rights`` the attributes no tenant's role
-    has. ``database_role`` owns the database. ``private`` is whether PUBLIC is shut out and the
-    role let in. ``schema_role`` owns the schema ``public`` (empty: no schema, or not looked
-    into). ``open_systems`` are databases of the system that PUBLIC may connect to and the admin
-    may close. ``offered`` are the extensions that the server has, ``refused`` those that it did
-    not let us create a while ago, with the reason.
+    has, ``reach`` those and what it could do by its memberships. ``database_role`` owns the
+    database, ``holder`` is what is known of it. ``private`` is whether PUBLIC is shut out and the
+    role let in. ``schema_role`` owns the schema ``public`` (empty: no schema, or not looked into).
+    ``open_systems`` are databases of the system that PUBLIC may connect to and the admin may
+    close. ``offered`` are the extensions that the server has, ``refused`` those that it did not
+    let us create a while ago, with the reason.
     """
 
     is_admin: bool = False
     login: bool = True
     held: bool = True
     rights: frozenset[str] = frozenset()
+    reach: frozenset[str] = frozenset()
     database_role: str = ""
+    holder: RoleFacts | None = None
     private: bool = True
     admin_may: bool = True
     schema_role: str = ""
@@ -126,7 +129,9 @@ def observed_state(
             login=role.login if role else True,
             held=role.held if role else True,
             rights=role.rights if role else frozenset(),
+            reach=role.reach if role else frozenset(),
             database_role=facts.role if facts else "",
+            holder=catalog.roles.get(facts.role) if facts else None,
             private=not facts.open_to_all and facts.owner_may if facts else True,
             admin_may=facts.admin_may if facts else True,
             schema_role=inside.public_owner if inside else "",

@@ -231,6 +231,52 @@ async def test_drift_of_rights_is_repaired(pg: PgServer, admin: str):
         await drop(backend, case)
 
 
+@pytest.mark.parametrize("chain", [1, 2])
+async def test_a_grant_to_all_by_a_third_role_is_taken_away(
+    pg_each: PgServer, admin: str, chain: int
+):
+    """Invariants 19 and 22: a REVOKE of the owner alone does not reach it, and was repeated."""
+    async with databases(snapshot_seconds=0) as backend:
+        case = make_case(pg_each, admin=admin)
+        others = [make_case(pg_each, admin=admin) for _ in range(chain)]
+        for each in (case, *others):
+            await ensure(backend, each)
+        giver = case
+        for taker in others:
+            with pg_each.connect(case.name, giver.name, giver.role.password) as connection:
+                connection.execute(
+                    f"GRANT CONNECT ON DATABASE {case.name} TO {taker.name} WITH GRANT OPTION"
+                )
+            giver = taker
+        with pg_each.connect(case.name, giver.name, giver.role.password) as connection:
+            connection.execute(f"GRANT CONNECT ON DATABASE {case.name} TO PUBLIC")
+
+        notes = await ensure(backend, case)
+
+        first = others[0]
+        assert f"'{first.name}' may no longer let others into '{case.name}'" in notes
+        assert await plan(backend, case) == ()
+        result = await check_login(first.ref.endpoint, first.role, case.name)
+        assert result is LoginResult.PRIMARY, "whom the owner let in stays"
+        for each in (case, *others):
+            await drop(backend, each)
+
+
+async def test_the_systems_databases_are_closed_to_all_whoever_let_them_in(own_pg: PgServer):
+    async with databases(snapshot_seconds=0) as backend:
+        own_pg.run("CREATE ROLE dba LOGIN PASSWORD 'x'")
+        own_pg.run("GRANT CONNECT ON DATABASE postgres TO dba WITH GRANT OPTION")
+        with own_pg.connect("postgres", "dba", "x") as connection:
+            connection.execute("GRANT CONNECT ON DATABASE postgres TO PUBLIC")
+        case = make_case(own_pg)
+        await ensure(backend, case)
+
+        assert await plan(backend, case) == ()
+        result = await check_login(case.ref.endpoint, case.role, "postgres")
+        assert result is LoginResult.REFUSED
+        own_pg.connect("postgres", "dba", "x").close()
+
+
 async def test_an_admin_that_lost_its_hold_on_a_role_takes_it_again(pg_each: PgServer):
     async with databases(snapshot_seconds=0) as backend:
         case = make_case(pg_each, admin=CLOUD_ADMIN)
@@ -314,7 +360,7 @@ async def test_an_owner_cannot_block_the_deletion_of_its_database(pg: PgServer, 
 
 
 async def test_a_role_that_owns_things_elsewhere_is_dropped_and_they_stay(pg_each: PgServer):
-    """D5, D37: what it owned goes to the owner of that database."""
+    """D5, D37: what it owned goes to a role that nobody can log in to."""
     async with databases() as backend:
         case = make_case(pg_each)
         await ensure(backend, case)
@@ -328,8 +374,12 @@ async def test_a_role_that_owns_things_elsewhere_is_dropped_and_they_stay(pg_eac
         await drop(backend, case)
 
         assert exists(pg_each, case.name) == (False, False)
-        tables = pg_each.run("SELECT tableowner FROM pg_tables WHERE tablename='kept'", "elsewhere")
-        assert tables == [("postgres",)]
+        tables = pg_each.run(
+            "SELECT rolname ~ '^hybridpg_left_', rolcanlogin FROM pg_tables "
+            "JOIN pg_roles ON rolname = tableowner WHERE tablename = 'kept'",
+            "elsewhere",
+        )
+        assert tables == [(True, False)]
     pg_each.run("DROP TABLE granted")
     pg_each.run("DROP DATABASE elsewhere WITH (FORCE)")
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import psycopg
 import pytest
+from psycopg import sql
 from tests.fix_postgres import CLOUD_ADMIN, PgServer
 
 from hybridpg.backends import Rejected
+from hybridpg.backends.sql.connection import Row, Session, Statement
 from hybridpg.backends.sql.state import CreateDatabase, CreateExtensions
 from hybridpg.backends.values import (
     Refused,
@@ -53,6 +56,24 @@ async def test_an_extension_comes_after_what_it_requires(pg: PgServer):
         await ensure(backend, case)
 
         assert {"earthdistance", "cube"} <= installed(pg, case.name)
+        await drop(backend, case)
+
+
+async def test_an_extension_that_somebody_else_makes_at_the_same_time_is_no_refusal(pg: PgServer):
+    class Raced(Session):
+        async def attempt(
+            self, statement: Statement, limit: float | None = None
+        ) -> list[list[Row]]:
+            if isinstance(statement, sql.Composed) and "CREATE EXT" in statement.as_string(None):
+                pg.run("CREATE EXTENSION IF NOT EXISTS hstore", case.name)
+                raise psycopg.errors.UniqueViolation("duplicate key value")
+            return await super().attempt(statement, limit)
+
+    async with databases(connect=Raced.open) as backend:
+        case = make_case(pg, extensions=["hstore"])
+        await ensure(backend, case)
+
+        assert "hstore" in installed(pg, case.name)
         await drop(backend, case)
 
 

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.fix_postgres import CLOUD_ADMIN, SUPERUSER, PgServer, running_server
 
-from hybridpg.backends import BackendError, Change, Rejected
+from hybridpg.backends import BackendError, Change, Policy, Rejected
 from hybridpg.backends.sql import LoginResult, check_login, errors
 from hybridpg.backends.sql.connection import Session, closing
 from hybridpg.backends.sql.extensions import create_extensions
@@ -189,6 +189,28 @@ async def test_a_slot_in_use_does_not_keep_a_database(busy_pg: PgServer):
                 await asyncio.sleep(0.04)
     assert exists(busy_pg, case.name) == (False, False)
     assert busy_pg.run("SELECT slot_name FROM pg_replication_slots") == []
+
+
+async def test_a_database_that_is_retained_after_its_drop_failed_is_as_it_was(busy_pg: PgServer):
+    """Its published Secret logs in, and what its owner made a template is one."""
+    async with databases() as backend:
+        case = make_case(busy_pg, admin=CLOUD_ADMIN)  # who may not end another's slot
+        await ensure(backend, case)
+        busy_pg.run(f"ALTER DATABASE {case.name} IS_TEMPLATE true")
+        busy_pg.run("SELECT pg_create_logical_replication_slot('held', 'test_decoding')", case.name)
+        with reading_slot(busy_pg, case.name, "held"):
+            for _ in range(2):
+                with pytest.raises(BackendError, match="replication slot"):
+                    await drop(backend, case)
+            await drop(backend, case, Policy.RETAIN)
+
+        result = await check_login(case.ref.endpoint, case.role, case.name)
+        assert result is LoginResult.PRIMARY
+        template = busy_pg.run(
+            f"SELECT datistemplate FROM pg_database WHERE datname = '{case.name}'"
+        )
+        assert template == [(True,)]
+    busy_pg.run("SELECT pg_drop_replication_slot('held')", case.name)
 
 
 @contextlib.contextmanager

@@ -12,6 +12,7 @@ from tests.fix_postgres import CLOUD_ADMIN, SUPERUSER, PgServer
 from hybridpg.backends import Absent, Conflict, Owner, Policy, Present, Unknown
 from hybridpg.backends.sql import LoginResult, SqlDatabases, check_login
 from hybridpg.backends.sql.connection import Row, Session, Statement
+from hybridpg.backends.sql.state import OwnDatabase
 
 from .cases import Case, databases, drop, ensure, exists, fresh_owner, make_case, plan, state_of
 
@@ -221,6 +222,43 @@ async def test_a_database_made_by_hand_is_adopted_with_its_role(pg: PgServer):
         await drop(backend, heir)
 
 
+@pytest.mark.parametrize("how", ["user", "plan"])
+async def test_an_adopted_role_does_not_reach_the_databases_of_the_system(
+    pg_each: PgServer, how: str
+):
+    """D4, D7: it was there when they were closed, and kept what it had through PUBLIC."""
+    systems = ("postgres", "template1")
+    async with databases(snapshot_seconds=0) as backend:
+        first, case = make_case(pg_each), make_case(pg_each).by(fresh_owner(), adopt=True)
+        pg_each.run(f"CREATE ROLE {case.name} LOGIN PASSWORD 'x'")
+        pg_each.run("GRANT CONNECT ON DATABASE postgres, template1 TO PUBLIC")  # as initdb does
+        await ensure(backend, first)
+        for system in systems:
+            pg_each.connect(system, case.name, "x").close()
+        if how == "user":
+            await backend.create_or_update_user(case.ref, case.role)
+        else:
+            await backend.create_or_update_database(case.ref, await plan(backend, case))
+            await backend.update_user_password(case.ref, case.role)
+
+        for system in systems:
+            result = await check_login(case.ref.endpoint, case.role, system)
+            assert result is LoginResult.REFUSED
+        await ensure(backend, case)
+        await drop(backend, case)
+        await drop(backend, first)
+
+
+async def test_an_admin_that_may_not_close_the_systems_databases_adopts_all_the_same(pg: PgServer):
+    async with databases() as backend:
+        case = make_case(pg, admin=CLOUD_ADMIN).by(fresh_owner(), adopt=True)
+        pg.run(f"CREATE ROLE {case.name} LOGIN PASSWORD 'x'")
+        await ensure(backend, case)
+
+        assert await plan(backend, case) == ()
+        await drop(backend, case)
+
+
 async def test_an_existing_plan_takes_a_role_over_with_its_mark(pg: PgServer):
     """The plan alone is enough, in whatever order the calls come."""
     case = make_case(pg)
@@ -253,6 +291,65 @@ async def test_an_administrator_is_never_adopted(pg: PgServer, name: str):
     assert pg.run(WORLD) == before
 
 
+@pytest.mark.parametrize(
+    "group",
+    [SUPERUSER, CLOUD_ADMIN, "pg_execute_server_program", "pg_read_all_data", "rds_superuser"],
+)
+async def test_a_member_of_administrators_is_never_adopted(pg_each: PgServer, group: str):
+    """D3: with the password of a role one can SET ROLE to all that it is a member of."""
+    if group == "pg_read_all_data" and pg_each.major < 14:
+        pytest.skip("PostgreSQL 13 has no such role")
+    case = make_case(pg_each).by(fresh_owner(), adopt=True)
+    if group == "rds_superuser":
+        pg_each.run(f"CREATE ROLE {group}")
+    pg_each.run(f"CREATE ROLE between_{case.name} IN ROLE {group}")
+    pg_each.run(f"CREATE ROLE {case.name} LOGIN PASSWORD 'x' IN ROLE between_{case.name}")
+    before = pg_each.run(WORLD)
+    async with databases() as backend:
+        with pytest.raises(Conflict, match=f"an administrator.*member of '{group}'"):
+            await backend.create_or_update_user(case.ref, case.role)
+        with pytest.raises(Conflict, match=f"an administrator.*member of '{group}'"):
+            await plan(backend, case)
+
+    assert pg_each.run(WORLD) == before
+    pg_each.run(f"DROP ROLE {case.name}, between_{case.name}")
+    pg_each.run("DROP ROLE IF EXISTS rds_superuser")
+
+
+async def test_a_member_of_the_role_of_another_object_is_not_adopted(pg: PgServer):
+    """Invariant 22: it would be a way into that object's database."""
+    async with databases() as backend:
+        victim = make_case(pg)
+        await ensure(backend, victim)
+        case = make_case(pg).by(fresh_owner(namespace="team-b"), adopt=True)
+        pg.run(f"CREATE ROLE {case.name} IN ROLE {victim.name}")
+        with pytest.raises(Conflict, match=f"member of '{victim.name}'"):
+            await backend.create_or_update_user(case.ref, case.role)
+        await drop(backend, victim)
+
+
+async def test_a_harmless_membership_keeps_nobody_from_adopting(pg: PgServer, admin: str):
+    async with databases() as backend:
+        case = make_case(pg, admin=admin).by(fresh_owner(), adopt=True)
+        pg.run(f"CREATE ROLE readers_{case.name}; CREATE ROLE {case.name} IN ROLE pg_monitor")
+        pg.run(f"GRANT readers_{case.name} TO {case.name}")
+        await ensure(backend, case)
+
+        assert await plan(backend, case) == ()
+        await drop(backend, case)
+
+
+async def test_a_membership_that_our_role_was_given_is_not_fought(pg: PgServer, admin: str):
+    """An administrator's own doing, which the controller may not be able to take back."""
+    async with databases(snapshot_seconds=0) as backend:
+        case = make_case(pg, admin=admin)
+        await ensure(backend, case)
+        pg.run(f"GRANT pg_read_all_data TO {case.name}")
+
+        assert await plan(backend, case) == ()
+        await drop(backend, case)
+
+
 async def test_nothing_is_adopted_from_another_namespace(pg: PgServer):
     """M1: on a server that namespaces share."""
     async with databases() as backend:
@@ -262,6 +359,83 @@ async def test_nothing_is_adopted_from_another_namespace(pg: PgServer):
         with pytest.raises(Conflict, match="belongs to namespace 'team-a'"):
             await backend.create_or_update_user(thief.ref, thief.role)
         await drop(backend, case)
+
+
+async def test_a_database_of_a_role_of_another_namespace_is_not_adopted(
+    pg_each: PgServer, admin: str
+):
+    """M1: its own name is not that of the role, and it has no mark of its own."""
+    async with databases(snapshot_seconds=0) as backend:
+        victim = make_case(pg_each, admin=admin)
+        await ensure(backend, victim)
+        name = f"archive_{victim.name}"
+        pg_each.run(f"CREATE DATABASE {name} OWNER {victim.name}")
+        thief = make_case(pg_each, name, admin).by(fresh_owner("thief", "team-b"), adopt=True)
+        await backend.create_or_update_user(thief.ref, thief.role)
+        before = pg_each.run(WORLD)
+
+        with pytest.raises(Conflict, match=f"role '{victim.name}'.*namespace 'team-a'"):
+            await plan(backend, thief)
+        with pytest.raises(Conflict, match=f"role '{victim.name}'.*namespace 'team-a'"):
+            await backend.create_or_update_database(thief.ref, (OwnDatabase("", ""),))
+
+        assert pg_each.run(WORLD) == before
+        pg_each.run(f"DROP DATABASE {name}")
+        await drop(backend, victim)
+
+
+@pytest.mark.parametrize("owner", [SUPERUSER, CLOUD_ADMIN, "member"])
+async def test_a_database_of_an_administrator_is_not_adopted(pg: PgServer, owner: str):
+    """Whoever owns it may do all in it: an administrator gives it away first."""
+    case = make_case(pg).by(fresh_owner(), adopt=True)
+    if owner == "member":
+        owner = f"member_{case.name}"
+        pg.run(f"CREATE ROLE {owner} IN ROLE {SUPERUSER}")
+    pg.run(f"CREATE DATABASE {case.name} OWNER {owner}")
+    async with databases() as backend:
+        with pytest.raises(Conflict, match=f"role '{owner}', which owns .* an administrator"):
+            await plan(backend, case)
+        await backend.create_or_update_user(case.ref, case.role)
+        with pytest.raises(Conflict, match=f"role '{owner}', which owns .* an administrator"):
+            await backend.create_or_update_database(case.ref, (OwnDatabase("", ""),))
+    pg.run(f"DROP DATABASE {case.name}")
+
+
+async def test_what_a_deletion_left_is_adopted_by_its_own_namespace_alone(pg: PgServer, admin: str):
+    """A database that the role owned beside its own is with the role that holds what was left."""
+    async with databases(snapshot_seconds=0) as backend:
+        first = make_case(pg, admin=admin)
+        await ensure(backend, first)
+        name = f"archive_{first.name}"
+        pg.run(f"CREATE DATABASE {name} OWNER {first.name}")
+        await drop(backend, first)
+        case = make_case(pg, name, admin)
+        thief = case.by(fresh_owner(namespace="team-b"), adopt=True)
+        with pytest.raises(Conflict, match="namespace 'team-a'"):
+            await plan(backend, thief)
+        heir = case.by(fresh_owner(), adopt=True)
+        await ensure(backend, heir)
+
+        assert (await state_of(backend, heir)).database_role == name
+        await drop(backend, heir)
+
+
+async def test_a_live_role_of_another_cluster_is_not_adopted(pg: PgServer, admin: str):
+    """M1: a namespace of the same name there is another tenant's."""
+    async with databases() as backend:
+        theirs = make_case(pg, admin=admin)
+        theirs = theirs.by(replace(fresh_owner(), cluster_id="another-cluster"))
+        await ensure(backend, theirs)
+        ours = theirs.by(fresh_owner(), adopt=True)
+        for call in (CALLS["user"], CALLS["plan"]):
+            with pytest.raises(Conflict, match="of the cluster with id 'another-cluster'"):
+                await call(backend, ours)
+        login = await check_login(theirs.ref.endpoint, theirs.role, theirs.name)
+        assert login is LoginResult.PRIMARY
+
+        await drop(backend, theirs, Policy.RETAIN)
+        await ensure(backend, ours)  # what was retained is nobody's
+        await drop(backend, ours)
 
 
 async def test_a_role_that_lost_its_mark_is_no_longer_ours(pg: PgServer):

@@ -20,7 +20,7 @@ ADMIN_ROW = ("postgres", True, False, "16.1 (Debian)")
 
 def role_row(name: str, mark: str | None = None) -> tuple[Any, ...]:
     """A row of the roles' query."""
-    return (name, mark, True, "", True)
+    return (name, mark, True, "", True, [])
 
 
 def database_row(name: str, oid: int = 16400) -> tuple[Any, ...]:

@@ -55,6 +55,7 @@ def test_a_name_that_can_be_quoted_is_taken_as_it_is(name):
         "azuresu",
         "cloudsqlsuperuser",
         "alloydbadmin",
+        "hybridpg_left_16405_app",
     ],
 )
 def test_a_name_of_the_server_itself_is_refused(name):

@@ -19,6 +19,7 @@ from hybridpg.backends import (
     Rejected,
     ServerRef,
 )
+from hybridpg.backends.sql.catalog import RoleFacts
 from hybridpg.backends.sql.plan import plan_database
 from hybridpg.backends.sql.state import (
     CloseSystems,
@@ -39,6 +40,7 @@ from hybridpg.crds import DatabaseSpec
 OURS = Owner("cluster", "uid-1", "team", "orders")
 THEIRS = Owner("cluster", "uid-2", "team", "orders")
 REF = DatabaseRef(OURS, "orders", ServerRef(OURS, "team-srv"), Endpoint("db", 5432))
+DBA = RoleFacts("dba", None, login=False, rights=frozenset(), held=True)
 ADOPTING = replace(REF, adopt=True)
 CONVERGED = SqlDatabaseState(
     owner=OURS,
@@ -254,8 +256,8 @@ def test_a_database_of_another_role_is_a_conflict_although_the_role_is_ours():
         ({"owner": THEIRS}, TakeRole),
         ({"owner": None}, TakeRole),
         ({"owner": replace(OURS, retained=True)}, TakeRole),
-        ({"database_role": "dba"}, OwnDatabase),
-        ({"owner": None, "role": False, "database_role": "dba"}, OwnDatabase),
+        ({"database_role": "dba", "holder": DBA}, OwnDatabase),
+        ({"owner": None, "role": False, "database_role": "dba", "holder": DBA}, OwnDatabase),
     ],
     ids=str,
 )
@@ -273,12 +275,28 @@ def test_nothing_is_adopted_across_namespaces():
 
 
 @pytest.mark.parametrize(
-    "changed", [{"rights": frozenset({"SUPERUSER"})}, {"is_admin": True}], ids=str
+    "changed", [{"reach": frozenset({"SUPERUSER"})}, {"is_admin": True}], ids=str
 )
 def test_an_administrator_is_never_adopted(changed):
     """D3: a tenant would be logged in as the admin."""
     with pytest.raises(Conflict, match="has the rights of an administrator"):
         plan(ADOPTING, owner=None, **changed)
+
+
+@pytest.mark.parametrize(
+    ("holder", "reason"),
+    [
+        (replace(DBA, comment=replace(THEIRS, namespace="other").mark()), "namespace 'other'"),
+        (replace(DBA, rights=frozenset({"CREATEROLE"})), "'dba'.*administrator .CREATEROLE"),
+        (replace(DBA, lent=frozenset({"postgres"})), "administrator .member of 'postgres'"),
+        (None, "of the server itself.*the rights of an administrator"),
+    ],
+    ids=["other namespace", "administrator", "member", "unknown"],
+)
+def test_a_database_is_not_adopted_from_a_role_that_is_not_adopted(holder, reason):
+    """M1, D3."""
+    with pytest.raises(Conflict, match=reason):
+        plan(ADOPTING, database_role="dba", holder=holder)
 
 
 @pytest.mark.parametrize("name", ["postgres", "template1", "admin", "pg_x", "x" * 64])
