@@ -30,12 +30,6 @@ FROM pg_catalog.pg_roles r WHERE r.rolname = current_user
 # way is every path through memberships: whatever their options, one may SET ROLE, inherit, or grant
 # oneself either; that of administrators, who may hold a thousand tenants' roles, is not asked for
 _ROLES: Final = sql.SQL("""
-WITH RECURSIVE way (member, role) AS (
-  SELECT m.member, m.roleid FROM pg_catalog.pg_auth_members m
-  JOIN pg_catalog.pg_roles r ON r.oid = m.member WHERE {roles}
-  AND NOT (r.rolsuper OR r.rolcreaterole)
-  UNION
-  SELECT w.member, m.roleid FROM way w JOIN pg_catalog.pg_auth_members m ON m.member = w.role)
 SELECT r.rolname::text, c.description, r.rolcanlogin,
        pg_catalog.concat_ws(' ',
          CASE WHEN r.rolsuper THEN 'SUPERUSER' END, CASE WHEN r.rolcreaterole THEN 'CREATEROLE' END,
@@ -48,6 +42,12 @@ SELECT r.rolname::text, c.description, r.rolcanlogin,
        COALESCE(v.lent, '{{}}'::text[])
 FROM pg_catalog.pg_roles r
 LEFT JOIN (
+  WITH RECURSIVE way (member, role) AS (
+    SELECT m.member, m.roleid FROM pg_catalog.pg_auth_members m
+    JOIN pg_catalog.pg_roles r ON r.oid = m.member WHERE {roles}
+    AND NOT (r.rolsuper OR r.rolcreaterole)
+    UNION
+    SELECT w.member, m.roleid FROM way w JOIN pg_catalog.pg_auth_members m ON m.member = w.role)
   SELECT w.member, pg_catalog.array_agg(g.rolname::text) AS lent
   FROM way w JOIN pg_catalog.pg_roles g ON g.oid = w.role
   LEFT JOIN pg_catalog.pg_shdescription c

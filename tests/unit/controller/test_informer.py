@@ -270,7 +270,7 @@ async def test_a_kind_without_bookmarks_is_listed_now_and_then_and_never_looks_s
         for now in range(0, 600, 5):
             await asyncio.sleep(5)
             ages.append(informer.freshness(now + 5))
-    assert all(age is not None and age < SILENT_SECONDS / 1.5 for age in ages)
+    assert all(age is not None and age < SILENT_SECONDS for age in ages)
     assert len(transport.calls) <= 20
 
 
