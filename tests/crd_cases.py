@@ -230,6 +230,7 @@ MALFORMED_SERVERS = [
 RESERVED = "is reserved: a database must not be named postgres, template0, template1 or admin"
 
 MALFORMED_DATABASES = [
+    pytest.param({"oldField": 1}, 'unknown field "spec.oldField"', id="unknown at the top"),
     pytest.param({"serverRef": None}, "spec.serverRef: Required value", id="no server"),
     pytest.param({"serverRef": {"name": None}}, "serverRef.name: Required value", id="nameless"),
     pytest.param({"serverRef": {"name": "other/demo"}}, A_NAME, id="server elsewhere"),

@@ -28,5 +28,5 @@ async def run_check(check: Check, harness: Harness) -> None:
 async def test_external_conforms_on_every_version(
     check: Check, pg_each: PgServer, admin: str
 ) -> None:
-    """N4, H5, H35, D4 to D8: with a superuser and with an admin as clouds have it."""
+    """N4, H5, H35, D4, D5, D7: with a superuser and with an admin as clouds have it."""
     await run_check(check, ExternalHarness(pg_each, admin))

@@ -102,12 +102,12 @@ async def test_a_database_that_was_never_made_goes_at_once():
 async def test_a_recreated_database_does_not_take_over_by_its_name_alone():
     """A retained thing is taken over by annotation only."""
     async with both_ready() as world:
-        oid = world.target.servers["team-pg"].databases
         await world.delete(DATABASES, "app")
         await world.gone(DATABASES, "app")
         await world.database()
         await world.reason(DATABASES, "app", "Conflict")
-        assert world.target.servers["team-pg"].databases is oid
+        assert world.target.servers["team-pg"].databases == {"app": frozenset()}
+        assert "delete_user" not in world.target.calls
 
 
 async def test_a_retained_database_is_taken_over_with_its_secret_by_annotation():
@@ -159,12 +159,19 @@ async def test_server_and_databases_deleted_at_once_go_in_order():
 
 @pytest.mark.parametrize(
     ("policy", "kept", "snapshots"),
-    [("Delete", False, []), ("Retain", True, []), ("Snapshot", False, ["team-pg"])],
+    [
+        ("Delete", False, []),
+        ("Retain", True, []),
+        ("Snapshot", False, ["team-pg"]),
+        (None, True, []),
+    ],
 )
-async def test_a_server_is_deleted_by_its_policy(policy: str, kept: bool, snapshots: list[str]):
-    """D34."""
+async def test_a_server_is_deleted_by_its_policy(
+    policy: str | None, kept: bool, snapshots: list[str]
+):
+    """D34: without a policy nothing is lost."""
     async with running() as world:
-        await world.server(deletionPolicy=policy)
+        await world.server(**({"deletionPolicy": policy} if policy else {}))
         await world.ready(SERVERS, "pg")
         await world.delete(SERVERS, "pg")
         await world.gone(SERVERS, "pg")

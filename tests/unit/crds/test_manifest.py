@@ -151,6 +151,8 @@ def test_old_short_names_are_kept_and_a_unique_one_is_added():
     """H1, D82."""
     assert KINDS[0].short_names == ("pg", "postgre", "postgres", "hpgs")
     assert KINDS[1].short_names == ("pgdb", "database", "db", "hpgd")
+    page = (Path(__file__).parents[3] / "docs" / "status.md").read_text()
+    assert all(f"`{kind.short_names[-1]}`" in page for kind in KINDS)
 
 
 @pytest.mark.parametrize("column", ["Ready", "Reason", "Age"])

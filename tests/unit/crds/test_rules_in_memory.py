@@ -93,6 +93,14 @@ async def test_names_that_need_quoting_are_accepted(cluster: FakeCluster, name: 
     assert status == 201, answer
 
 
+@pytest.mark.parametrize("name", ["user", "1abc", "foo.bar", "CamelCase", "_x", "a-b", "x" * 63])
+async def test_names_of_databases_that_need_quoting_are_accepted(cluster: FakeCluster, name: str):
+    """D2."""
+    status, answer = await create(cluster, database(database={"name": name}))
+
+    assert status == 201, answer
+
+
 @pytest.mark.parametrize(("spec", "message"), MALFORMED_SERVERS)
 async def test_a_malformed_server_is_refused_with_a_clear_message(
     cluster: FakeCluster, spec: dict[str, Any], message: str

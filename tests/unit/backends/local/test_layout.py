@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,12 @@ NAMES = st.text(
 def test_two_names_never_share_a_folder(one: str, other: str) -> None:
     """D53."""
     assert (spelling(one) == spelling(other)) == (one == other)
+
+
+def test_names_that_are_alike_never_share_a_folder() -> None:
+    """D53: case, dots and escapes, which random names rarely meet in."""
+    alike = ["".join(each) for size in (1, 2, 3) for each in product("aA./-%~2e", repeat=size)]
+    assert len({spelling(name) for name in alike}) == len(alike)
 
 
 @given(NAMES)
