@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 
 import pytest
 
@@ -373,6 +374,7 @@ async def test_a_read_only_server_is_not_ready():
 
 
 async def test_no_event_no_status_and_no_log_shows_the_password(caplog: pytest.LogCaptureFixture):
+    caplog.set_level(logging.DEBUG)
     async with running() as world:
         await world.server()
         await world.database()
