@@ -24,12 +24,15 @@ from hybridpg.controller.types import KubeObject, ObjectKey
 pytestmark = pytest.mark.virtual_time
 
 
-async def test_workers_start_when_all_sources_are_synced():
-    class Slow(ScriptedTransport):
-        async def request(self, *args, **options):
-            await asyncio.sleep(20)
-            return await super().request(*args, **options)
+class Slow(ScriptedTransport):
+    """A server that takes twenty seconds for an answer."""
 
+    async def request(self, *args, **options):
+        await asyncio.sleep(20)
+        return await super().request(*args, **options)
+
+
+async def test_workers_start_when_all_sources_are_synced():
     fast = Informer(Client(ScriptedTransport([page(obj("a"))])), WIDGETS)
     slow = Informer(Client(Slow([page(obj("b"))])), GADGETS)
     reconcile = Script()
@@ -75,11 +78,6 @@ async def test_events_of_a_source_pass_its_predicate_and_become_keys():
 
 
 async def test_a_mapping_may_read_the_stores_of_other_sources():
-    class Slow(ScriptedTransport):
-        async def request(self, *args, **options):
-            await asyncio.sleep(20)
-            return await super().request(*args, **options)
-
     widgets = Informer(Client(ScriptedTransport([page(obj("w"))])), WIDGETS)
     gadgets = Informer(Client(Slow([page(obj("a"), obj("b"))])), GADGETS)
     reconcile = Script()
@@ -93,11 +91,6 @@ async def test_a_mapping_may_read_the_stores_of_other_sources():
 
 
 async def test_a_predicate_may_read_them_as_well():
-    class Slow(ScriptedTransport):
-        async def request(self, *args, **options):
-            await asyncio.sleep(20)
-            return await super().request(*args, **options)
-
     widgets = Informer(Client(ScriptedTransport([page(obj("a"), obj("b"))])), WIDGETS)
     gadgets = Informer(Client(Slow([page(obj("a"))])), GADGETS)
     reconcile = Script()
@@ -114,11 +107,6 @@ async def test_a_predicate_may_read_them_as_well():
 
 
 async def test_a_mapping_that_fails_at_the_start_costs_that_event_alone(caplog):
-    class Slow(ScriptedTransport):
-        async def request(self, *args, **options):
-            await asyncio.sleep(20)
-            return await super().request(*args, **options)
-
     def map_first(found: KubeObject) -> list[ObjectKey]:
         key = gadgets.store.list()[0].key
         if found.name == "a":
@@ -152,11 +140,6 @@ async def test_a_mapping_that_is_never_ready_is_an_error_of_the_handler(caplog):
 
 
 async def test_a_source_that_comes_while_it_works_is_mapped_once_it_is_complete():
-    class Slow(ScriptedTransport):
-        async def request(self, *args, **options):
-            await asyncio.sleep(20)
-            return await super().request(*args, **options)
-
     widgets = Informer(Client(ScriptedTransport([page(obj("w"))])), WIDGETS)
     gadgets = Informer(Client(Slow([page(obj("a"), obj("b"))])), GADGETS)
     reconcile = Script()
