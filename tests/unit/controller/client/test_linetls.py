@@ -13,7 +13,7 @@ from tests.unit.controller.client.wire import chunk
 
 from hybridpg.controller.client import TlsConfig
 from hybridpg.controller.client.linestream import UNREAD_LIMIT
-from hybridpg.controller.client.linetls import BATCH, PAUSE, TlsLineStream
+from hybridpg.controller.client.linetls import BATCH, FLOOD, LONG_PAUSE, PAUSE, TlsLineStream
 from hybridpg.controller.errors import TransportError
 
 pytestmark = pytest.mark.virtual_time
@@ -237,17 +237,39 @@ async def source(stream: TlsLineStream, far: TlsFarEnd):
 
 
 async def test_a_fast_stream_is_read_in_batches_and_waits_two_milliseconds_at_most(source):
-    await source.run(1000, interval=0.00014)  # as an API server sends a list
+    count = FLOOD // RECORD - 10
+    await source.run(count, interval=0.00014)  # as an API server sends a list
 
-    assert source.reads < 1000 / 8
+    assert source.reads < count / 6
     assert source.longest_wait <= PAUSE + 0.0002
 
 
 async def test_the_list_of_a_busy_server_is_read_in_batches_too(source):
-    await source.run(1000, interval=0.0006)
+    count = FLOOD // RECORD - 10
+    await source.run(count, interval=0.0006)
 
-    assert source.reads < 1000 / 2
+    assert source.reads < count / 2
     assert source.longest_wait <= PAUSE + 0.0002
+
+
+async def test_a_flood_is_read_in_batches_of_ten_milliseconds(source):
+    before = FLOOD // RECORD  # it is none yet
+    await source.run(before + 1000, interval=0.0002)
+
+    assert source.reads < before / 6 + 1000 / 40
+    assert PAUSE < source.longest_wait <= LONG_PAUSE + 0.0002
+
+
+async def test_a_flood_that_ebbs_is_handed_on_at_once_again(source, far):
+    """A thousand events a second, which no quiet spell parts from the flood before them."""
+    await source.run(1000, interval=0.0002)
+    await source.run(20, interval=0.001)
+    source.longest_wait = 0
+
+    await source.run(1000, interval=0.001)
+
+    assert source.longest_wait == pytest.approx(0, abs=1e-6)
+    assert far.wakes_for == 1
 
 
 async def test_a_lone_event_is_handed_on_at_once(source, far):
@@ -282,7 +304,7 @@ async def test_a_stream_that_is_faster_than_the_pause_is_not_slowed_down(source,
     await source.run(count, interval=size / 400e6, size=size)
 
     assert source.reads >= size * count / (BATCH + 2 * size)
-    assert PAUSE / 2 < source.longest_wait <= PAUSE + 0.0002
+    assert PAUSE < source.longest_wait <= LONG_PAUSE + 0.0002
     assert far.pauses == 0
 
 
