@@ -72,7 +72,7 @@ def install(
     clock: Clock = utc_now,
     login: LoginCheck = check_login,
 ) -> Runtime:
-    """Add the controllers of both kinds, the Secret sweeps and the inventories to a manager.
+    """Add the controllers of both kinds, the Secret sweep and the inventories to a manager.
 
     ``clock`` tells the times that are shown in status, ``login`` is how a published Secret is
     tried. The caller closes ``backends`` after the
@@ -188,16 +188,13 @@ def _connect(
 def _add_loops(
     manager: Manager, runtime: Runtime, servers: Controller, databases: Controller
 ) -> None:
-    interval = runtime.config.controller.secret_check_seconds
-    for resource, controller in ((SERVERS, servers), (DATABASES, databases)):
-        sweep = SecretSweep(
-            runtime.client,
-            runtime.published,
-            resource.kind,
-            controller.enqueue,
-            interval=interval,
-        )
-        manager.add(f"secret sweep of {resource.plural}", sweep.run)
+    sweep = SecretSweep(
+        runtime.client,
+        runtime.published,
+        {SERVERS.kind: servers.enqueue, DATABASES.kind: databases.enqueue},
+        interval=runtime.config.controller.secret_check_seconds,
+    )
+    manager.add("secret sweep", sweep.run)
     for backend in runtime.backends:
         if backend.inventory is not None:
             loop = InventoryLoop(backend.inventory, runtime.cluster_id, servers.enqueue)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import structlog
@@ -14,13 +14,14 @@ from .verification import PublishedSecret, PublishedSecrets
 _log = structlog.get_logger(__name__)
 
 MAX_READS_PER_SECOND: Final = 50
-"""What an API server takes without noticing, for any number of Secrets."""
+"""What an API server takes without noticing, for any number of Secrets, those of all kinds."""
 
 
 class SecretSweep:
-    """GETs every published Secret of one kind each ``interval`` seconds and wakes its object.
+    """GETs every published Secret each ``interval`` seconds and wakes its object.
 
-    The API server may answer from its cache: so a change is seen a moment later there.
+    ``wake`` says by kind who is told the key of an object. The API server may answer from its
+    cache: so a change is seen a moment later there.
 
     Awake objects repair themselves; the sweep itself changes nothing. No clear answer wakes
     nobody: it is asked again in the next round.
@@ -30,14 +31,12 @@ class SecretSweep:
         self,
         client: Client,
         published: PublishedSecrets,
-        kind: str,
-        wake: Callable[[ObjectKey], None],
+        wake: Mapping[str, Callable[[ObjectKey], None]],
         *,
         interval: float,
     ) -> None:
         self._client = client
         self._published = published
-        self._kind = kind
         self._wake = wake
         self._interval = interval
 
@@ -49,10 +48,11 @@ class SecretSweep:
 
     async def sweep(self) -> None:
         """Look at every published Secret once, evenly spread below the limit."""
-        for key, secret in self._published.of_kind(self._kind):
-            if await self._changed(secret):
-                self._wake(key)
-            await asyncio.sleep(1 / MAX_READS_PER_SECOND)
+        for kind, wake in self._wake.items():
+            for key, secret in self._published.of_kind(kind):
+                if await self._changed(secret):
+                    wake(key)
+                await asyncio.sleep(1 / MAX_READS_PER_SECOND)
 
     async def _changed(self, secret: PublishedSecret) -> bool:
         try:

@@ -128,15 +128,15 @@ class Swept:
         self.client = Client(self.cluster)
         self.published = PublishedSecrets()
         self.woken: list[ObjectKey] = []
-        self.sweep = SecretSweep(
-            self.client, self.published, "Kind", self.woken.append, interval=30
-        )
+        self.others: list[ObjectKey] = []  # of the other kind, that were woken
+        wake = {"Kind": self.woken.append, "Other": self.others.append}
+        self.sweep = SecretSweep(self.client, self.published, wake, interval=30)
 
-    async def add(self, name: str) -> None:
+    async def add(self, name: str, kind: str = "Kind") -> None:
         body = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}}
         obj = await self.client.create(SECRETS, body, namespace="default")
         seen = PublishedSecret("default", name, obj["metadata"]["resourceVersion"])
-        self.published.record("Kind", ObjectKey("default", f"owner-of-{name}"), seen)
+        self.published.record(kind, ObjectKey("default", f"owner-of-{name}"), seen)
 
 
 async def test_an_untouched_secret_wakes_nobody_and_is_never_listed():
@@ -180,10 +180,21 @@ async def test_a_secret_that_cannot_be_read_wakes_nobody(status: int):
     assert swept.woken == []
 
 
-async def test_reads_are_spread_below_the_limit():
+async def test_each_kind_has_its_own_wake():
+    swept = Swept()
+    await swept.add("a")
+    await swept.add("b", "Other")
+    for name in ("a", "b"):
+        await swept.client.delete(SECRETS, ObjectKey("default", name))
+    await swept.sweep.sweep()
+    assert swept.woken == [ObjectKey("default", "owner-of-a")]
+    assert swept.others == [ObjectKey("default", "owner-of-b")]
+
+
+async def test_the_reads_of_all_kinds_together_are_spread_below_the_limit():
     swept = Swept()
     for number in range(100):
-        await swept.add(str(number))
+        await swept.add(str(number), "Kind" if number % 2 else "Other")
     start = asyncio.get_running_loop().time()
     await swept.sweep.sweep()
     elapsed = asyncio.get_running_loop().time() - start
