@@ -356,6 +356,7 @@ async def test_no_verifier_reaches_the_log_whatever_is_logged(local: LocalHarnes
     logs = "".join(path.read_text() for path in (local.site.home(case) / "log").iterdir())
     assert "statement:" in logs
     assert "SCRAM-SHA-256$" not in logs
+    assert str(case.admin.password) not in logs
 
 
 async def test_an_extension_that_needs_its_library_gets_it(local: LocalHarness) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
+import psycopg
 from pydantic import BaseModel
 from tests.fix_local import NoKube
 from tests.fix_postgres import SUPERUSER, PgServer
@@ -153,3 +155,25 @@ def exists(pg: PgServer, name: str) -> tuple[bool, bool]:
         ).fetchall()
     database, role = rows[0]
     return database, role
+
+
+@contextlib.contextmanager
+def reading_slot(pg: PgServer, dbname: str, slot: str) -> Iterator[None]:
+    """Hold a slot as a consumer of changes does."""
+    opened = psycopg.connect(
+        host="127.0.0.1",
+        port=pg.port,
+        dbname=dbname,
+        user="postgres",
+        password=pg.password,
+        sslmode="require",
+        replication="database",
+        autocommit=True,
+    )
+    with contextlib.closing(opened) as connection:
+        connection.pgconn.send_query(f'START_REPLICATION SLOT "{slot}" LOGICAL 0/0'.encode())
+        while pg.run(f"SELECT active FROM pg_replication_slots WHERE slot_name = '{slot}'") != [
+            (True,)
+        ]:
+            assert connection.pgconn.socket
+        yield

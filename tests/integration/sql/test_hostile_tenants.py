@@ -18,7 +18,17 @@ from hybridpg.backends.sql.extensions import create_extensions
 from hybridpg.backends.sql.offer import ExtensionOffer, Offer
 from hybridpg.backends.sql.state import CreateDatabase
 
-from .cases import databases, drop, ensure, exists, fresh_login, make_case, plan, state_of
+from .cases import (
+    databases,
+    drop,
+    ensure,
+    exists,
+    fresh_login,
+    make_case,
+    plan,
+    reading_slot,
+    state_of,
+)
 
 pytestmark = pytest.mark.postgres
 
@@ -211,28 +221,6 @@ async def test_a_database_that_is_retained_after_its_drop_failed_is_as_it_was(bu
         )
         assert template == [(True,)]
     busy_pg.run("SELECT pg_drop_replication_slot('held')", case.name)
-
-
-@contextlib.contextmanager
-def reading_slot(pg: PgServer, dbname: str, slot: str) -> Iterator[None]:
-    """Hold a slot as a consumer of changes does."""
-    opened = psycopg.connect(
-        host="127.0.0.1",
-        port=pg.port,
-        dbname=dbname,
-        user="postgres",
-        password=pg.password,
-        sslmode="require",
-        replication="database",
-        autocommit=True,
-    )
-    with contextlib.closing(opened) as connection:
-        connection.pgconn.send_query(f'START_REPLICATION SLOT "{slot}" LOGICAL 0/0'.encode())
-        while pg.run(f"SELECT active FROM pg_replication_slots WHERE slot_name = '{slot}'") != [
-            (True,)
-        ]:
-            assert connection.pgconn.socket
-        yield
 
 
 HOSTILE = st.one_of(

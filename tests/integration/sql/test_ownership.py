@@ -179,7 +179,25 @@ async def test_what_an_owner_sets_for_its_database_does_not_reach_the_admins_ses
             case.name,
         )
         assert owner == [(SUPERUSER,)]
+        assert await _set_by_the_owner(case) == []
         await drop(backend, case)
+
+
+async def _set_by_the_owner(case: Case) -> list[Row]:
+    """Return what of the settings that change the meaning of SQL is the database's in a session."""
+    admin = case.ref.endpoint.admin
+    assert admin is not None
+    session = await Session.open(case.ref.endpoint, admin, case.name)
+    try:
+        [rows] = await session.execute(
+            "SELECT name, setting FROM pg_catalog.pg_settings WHERE name IN ('search_path', "
+            "'role', 'standard_conforming_strings', 'statement_timeout', "
+            "'default_transaction_isolation', 'lock_timeout') AND source <> 'client'",
+            doing="looking at the settings",
+        )
+    finally:
+        session.close()
+    return rows
 
 
 async def test_a_retained_database_is_given_to_whoever_names_it(pg_each: PgServer, admin: str):

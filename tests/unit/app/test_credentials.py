@@ -227,11 +227,14 @@ async def test_a_secret_that_cannot_be_read_changes_nothing(status: int):
         calls = world.target.calls.copy()
         path = "/api/v1/namespaces/team/secrets/app-login"
         fault = world.cluster.faults.error(status, "Any", method="GET", path=path, times=10_000)
+        asked = len(world.cluster.requests)
         await world.patch(DATABASES, "app", {"metadata": {"labels": {"look": "again"}}})
         await asyncio.sleep(120)
         assert fault.hits > 3
         assert world.target.calls == calls
         assert role(world, "app").verifier_changes == 0
+        secrets = [r for r in world.cluster.requests[asked:] if "/secrets" in r.path]
+        assert {r.method for r in secrets} == {"GET"}, "nothing is made in its place"
 
 
 async def test_a_foreign_secret_is_never_read_written_or_deleted():

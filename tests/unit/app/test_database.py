@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -206,6 +207,25 @@ async def test_a_refusal_that_lasts_is_told_once_and_costs_no_write():
         assert warnings == ["ExtensionRefused"]
 
 
+async def test_backend_and_name_are_recorded_before_anything_is_made():
+    """D32: a deletion must know them, whenever the controller dies."""
+    async with running() as world:
+        await world.server()
+        await world.ready(SERVERS, "pg")
+        recorded: list[int] = []
+        path = "/namespaces/team/postgresqldatabases/app/status"
+
+        def look() -> None:
+            recorded.append(sum(r.path.endswith(path) for r in world.cluster.requests))
+
+        world.target.after["create_or_update_user"] = look
+        await world.database()
+        await world.ready(DATABASES, "app")
+        status = (await world.get(DATABASES, "app"))["status"]
+        assert (status["backend"], status["externalName"]) == ("memory", "app")
+        assert recorded == [1]
+
+
 async def test_a_converged_database_costs_no_write():
     """D81."""
     async with running() as world:
@@ -214,6 +234,7 @@ async def test_a_converged_database_costs_no_write():
         await world.ready(DATABASES, "app")
         await world.events("app")
         before, calls = world.writes(), world.target.calls.copy()
+        world.ahead = timedelta(days=1)  # what shows the time of a look would change
         await asyncio.sleep(7200)
         assert world.writes() == before
         assert world.target.calls == calls

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from datetime import timedelta
+from typing import NamedTuple
 
 import pytest
+from structlog.testing import capture_logs
 
+from hybridpg.app.connection_keys import NEXT_PASSWORD
 from hybridpg.app.kinds import DATABASES, FINALIZER, PAUSED, SERVERS
 from hybridpg.backends import Owner, Quota, Retired, Unavailable, Unknown
 from hybridpg.controller import SECRETS, ObjectKey
@@ -108,6 +112,7 @@ async def test_a_converged_server_costs_no_write_whatever_wakes_it():
         await world.ready(SERVERS, "pg")
         await world.events("pg")
         before, calls = world.writes(), world.target.calls.copy()
+        world.ahead = timedelta(days=1)  # what shows the time of a look would change
         await world.patch(SERVERS, "pg", {"metadata": {"labels": {"touched": "yes"}}})
         await asyncio.sleep(3600)
         assert world.writes() == before + 1  # our own patch of the label
@@ -366,21 +371,46 @@ async def test_a_read_only_server_is_not_ready():
     """D80: Ready means a primary."""
     async with running() as world:
         world.target.read_only = True
-        await world.server()
-        condition = await world.reason(SERVERS, "pg", "Unreachable")
+        async with world.history(SERVERS) as seen:
+            await world.server()
+            condition = await world.reason(SERVERS, "pg", "Unreachable")
+            await asyncio.sleep(600)
         assert "read-only" in condition["message"]
+        shown = [c for obj in seen for c in (obj.get("status") or {}).get("conditions", [])]
+        ready = {c["status"] for c in shown if c["type"] == "Ready"}
+        assert ready == {"False"}, "not even for a moment"
         world.target.read_only = False
         await world.ready(SERVERS, "pg")
 
 
+class Told(NamedTuple):
+    """What events and status say of a server and its database, and their passwords."""
+
+    told: str
+    passwords: list[str]
+
+
 async def test_no_event_no_status_and_no_log_shows_the_password(caplog: pytest.LogCaptureFixture):
     caplog.set_level(logging.DEBUG)
+    with capture_logs() as logged:
+        seen = await _told_of_both()
+    assert logged, "the product logs by structlog"
+    assert len(seen.passwords) == 3, "one of them is not in force yet"
+    for password in seen.passwords:
+        assert password not in f"{seen.told}{logged}{caplog.text}"
+
+
+async def _told_of_both() -> Told:
     async with running() as world:
         await world.server()
         await world.database()
         await world.ready(DATABASES, "app")
+        # what cannot be had is logged, too
+        world.target.fail["update_user_password"] = Unknown("no answer")
+        await world.reset(DATABASES, "app")
+        await world.reason(DATABASES, "app", "Unreachable")
         events = await world.events("app") + await world.events("pg")
         objects = [await world.get(SERVERS, "pg"), await world.get(DATABASES, "app")]
-        seen = f"{events}{objects}{caplog.text}"
-        for name in ("pg-login", "app-login"):
-            assert (await world.secret(name))["password"] not in seen
+        secrets = [await world.secret(name) for name in ("pg-login", "app-login")]
+        passwords = [s[key] for s in secrets for key in ("password", NEXT_PASSWORD) if key in s]
+        return Told(f"{events}{objects}", passwords)

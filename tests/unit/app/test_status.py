@@ -197,6 +197,15 @@ def test_a_failure_is_a_warning(server, draft_of):
     assert sink.events == [("Warning", "SecretConflict", "foreign")]
 
 
+def test_a_note_that_warns_is_a_warning(server, draft_of):
+    """D45."""
+    sink = Sink()
+    draft = draft_of(server)
+    draft.note("UnsupportedFields", "not supported here: size", warning=True)
+    draft.announce(sink)
+    assert sink.events == [("Warning", "UnsupportedFields", "not supported here: size")]
+
+
 def test_notes_are_told_once(server, draft_of):
     sink = Sink()
     draft = draft_of(server)

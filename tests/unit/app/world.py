@@ -31,6 +31,7 @@ from hybridpg.controller import (
     NotFound,
     ObjectKey,
     Resource,
+    decode_event,
 )
 from hybridpg.controller.testing import FakeCluster
 from hybridpg.crds.manifest import crd_yaml
@@ -191,6 +192,24 @@ class World:
             for e in found
             if e["regarding"]["name"] == name
         ]
+
+    @asynccontextmanager
+    async def history(self, kind: Resource) -> AsyncIterator[list[JsonObject]]:
+        """Collect every version of the objects of a kind, from now to the end of the block."""
+        seen: list[JsonObject] = []
+
+        async def follow() -> None:
+            async for batch in self.client.watch(kind, namespace=NAMESPACE, timeout_seconds=3600):
+                seen.extend(decode_event(line).object.decode() for line in batch)
+
+        following = asyncio.create_task(follow(), name="history")
+        await asyncio.sleep(0.1)
+        try:
+            yield seen
+        finally:
+            await asyncio.sleep(0.1)
+            following.cancel()
+            await asyncio.wait({following})
 
     def writes(self) -> int:
         """Count the writes that reached the API server, events and ours alike."""

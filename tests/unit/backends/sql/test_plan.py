@@ -116,7 +116,7 @@ def test_the_role_alone_is_not_the_database():
     ids=["superuser", "createrole", "login", "held", "private", "systems", "schema"],
 )
 def test_each_drift_is_one_change(changed, kind):
-    """D6, D7."""
+    """D7."""
     changes = plan(**changed)
 
     assert [type(change) for change in changes] == [kind]
