@@ -120,7 +120,7 @@ class External(SqlDatabases):
     def server_spec_valid(self, spec: ServerSpec) -> tuple[Problem, ...]:
         """Return the options that are not known; every other field is unsupported anyway."""
         return tuple(
-            Problem(f"backendOptions.{key}", f"there is only the option {OPTION!r}", "ignored")
+            Problem(f"backendOptions.{key}", f"there is only the option {OPTION!r}", "that alone")
             for key in spec.backend_options
             if key != OPTION
         )

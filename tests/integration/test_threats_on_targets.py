@@ -21,7 +21,7 @@ import psycopg
 import pytest
 from tests.fix_tenants import Tenants
 from tests.integration.test_threats import external, with_secret
-from tests.product import database, server, until
+from tests.product import Plane, database, server, until
 
 pytestmark = [pytest.mark.testenv, pytest.mark.postgres, pytest.mark.slow]
 
@@ -259,6 +259,7 @@ def test_m12_metacharacters_reach_neither_a_file_nor_a_shell_nor_sql(tenants: Te
     )
     tenant.apply(with_secret(document, "s11"))
     tenant.plane.wait_ready("pg/meta")
+    assert_said(tenant.plane, "pg/meta")
     login = tenant.plane.secret("s11")
     shown = dict(
         tenant.plane.execute(
@@ -282,6 +283,20 @@ def test_m12_metacharacters_reach_neither_a_file_nor_a_shell_nor_sql(tenants: Te
     assert commands
     assert not [line for line in commands for text in bad if text in line]
     tenant.delete("pg/meta")
+
+
+def assert_said(plane: Plane, name: str) -> None:
+    """Status says of each field what became of it."""
+    synced = plane.condition(name, "Synced")
+    assert (synced["status"], synced["reason"]) == ("False", "InvalidSpec")
+    for field in ("version", "size.class", "serverParameters.evil_0", "serverParameters.timezone"):
+        assert f"spec.{field}: " in synced["message"]
+    assert plane.get(name)["status"]["unsupportedFields"] == [
+        "backendOptions",
+        "network.exposure.annotations",
+        "placement.nodeSelector",
+        "size.storageClass",
+    ]
 
 
 def arguments_below(folder: Path) -> list[str]:
@@ -325,12 +340,19 @@ def test_m13_the_controller_logs_in_where_the_administrator_says_and_nowhere_els
             "create", "secret", "generic", "s12", "--from-literal=password=x", *literals
         )
         tenant.apply(with_secret(external("lured"), "s12"))
-        tenant.plane.wait_reason("pg/lured", "SecretConflict")
+        condition = tenant.plane.wait_reason("pg/lured", "SecretConflict")
+        assert "s12 exists and does not belong to this object" in condition["message"]
         tenant.delete("pg/lured")
 
         tempting = external("tempted", backendOptions={"server": "main", **place})
         tenant.apply(with_secret(tempting, "s13"))
         tenant.plane.wait_ready("pg/tempted")
+        synced = tenant.plane.condition("pg/tempted", "Synced")
+        for field in place:
+            assert (
+                f"spec.backendOptions.{field}: there is only the option 'server'"
+                in (synced["message"])
+            )
         published = tenant.plane.secret("s13")
         assert published["port"] == str(tenants.pg.port)
         assert "password" not in published, "the administrator's login stays with them"

@@ -113,7 +113,7 @@ class Wishes:
         for name, value in sorted(spec.server_parameters.items()):
             reason = refusal(name, value, installation.parameters) or refused.get((name, value))
             if reason:
-                problems.append(Problem(f"serverParameters.{name}", f"{name}: {reason}"))
+                problems.append(Problem(f"serverParameters.{name}", reason))
             else:
                 settings[name] = value
         return Wanted(settings, tuple(problems))
@@ -142,7 +142,8 @@ class Wishes:
         if asked and asked in classes:
             return _tuning(classes[asked], ())
         if asked:
-            message = f"class {asked} is not one of {', '.join(sorted(classes)) or 'none'}"
+            known = f"there are {', '.join(sorted(classes))}" if classes else "there are none here"
+            message = f"no class {asked!r} is configured; {known}"
             problem = Problem("size.class", message, default or "postgresql's own defaults")
             return _tuning(classes[default] if default else SizeClass(), (problem,))
         if spec.size.cpu is None and spec.size.memory_mb is None and default:

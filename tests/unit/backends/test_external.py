@@ -70,7 +70,7 @@ async def test_the_configuration_wins_over_the_secret():
     [
         {"hostname": b"db.example", "user": b"root", "password": b"canary"},
         {"host": b" db.example\n", "username": b"root\n", "password": b"canary"},
-        {**SECRET, "user": b"ignored", "hostname": b"ignored"},
+        {**SECRET, "user": b"that alone", "hostname": b"ignored"},
     ],
 )
 async def test_both_spellings_of_the_keys_are_read(secret: dict[str, bytes]):
@@ -187,7 +187,7 @@ def test_an_option_that_is_not_known_is_reported():
     problems = backend().server_spec_valid(spec)
 
     assert [(problem.field, problem.fallback) for problem in problems] == [
-        ("backendOptions.host", "ignored")
+        ("backendOptions.host", "that alone")
     ]
 
 
