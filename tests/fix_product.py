@@ -83,6 +83,7 @@ def real_plane(
             )
             plane.ok("create", "namespace", namespace)
             yield plane
+            child.wait_for("starting")  # before that a signal ends it where it is
             assert child.stop() == 0, child.text
             remove_objects(plane)
 
