@@ -122,8 +122,9 @@ async def _delete(
     if not ref.owner.same(observed.state.owner):
         await _left(runtime, draft, ref, observed.state.owner)
         return None
-    waits = carried_out(draft, await backend.delete_database(ref, observed, Policy.DELETE))
-    return waits or carried_out(draft, await backend.delete_user(ref))
+    outcome = await backend.delete_database(ref, observed, Policy.DELETE)
+    waits = carried_out(draft, outcome, Policy.DELETE)
+    return waits or carried_out(draft, await backend.delete_user(ref), Policy.DELETE)
 
 
 async def _retain(
@@ -135,7 +136,7 @@ async def _retain(
             await _left(runtime, draft, ref, observed.state.owner)
             return None
         outcome = await backend.delete_database(ref, observed, Policy.RETAIN)
-        waits = carried_out(draft, outcome)
+        waits = carried_out(draft, outcome, Policy.RETAIN)
         if waits is not None:
             return waits
     await keep_secret(runtime, draft, ref.external_name)

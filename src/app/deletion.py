@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from ..backends import Outcome, Owner, Pending
+from ..backends import Outcome, Owner, Pending, Policy
 from ..controller import Result
 from .credentials import known_secret_names, secret_sources
 from .errors import SecretConflict
@@ -24,13 +24,13 @@ def block(draft: StatusDraft, reason: Reason, message: str) -> Result:
     return Result(requeue_after=BLOCKED_RETRY_SECONDS)
 
 
-def carried_out(draft: StatusDraft, outcome: Outcome) -> Result | None:
+def carried_out(draft: StatusDraft, outcome: Outcome, policy: Policy) -> Result | None:
     """Say what a step of a deletion came to; a result means that it goes on without us."""
     if isinstance(outcome, Pending):
         draft.progressing(Reason.DELETING, outcome.message)
         return Result(requeue_after=outcome.retry_after)
     for note in outcome.notes:
-        draft.note("Deleted", note)
+        draft.note("Retained" if policy is Policy.RETAIN else "Deleted", note)
     return None
 
 

@@ -55,7 +55,8 @@ async def delete_server(runtime: Runtime, draft: StatusDraft, policy: Policy) ->
         )
     # of one that is gone from its place, something may be left to clear away
     if isinstance(observed, Absent) or is_ours(ref, observed):
-        waits = carried_out(draft, await backend.delete_server(ref, observed, policy))
+        outcome = await backend.delete_server(ref, observed, policy)
+        waits = carried_out(draft, outcome, policy)
         if waits is not None or policy is Policy.DELETE:
             return waits
     elif not _retained_by_us(ref, observed):

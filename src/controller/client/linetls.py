@@ -184,7 +184,8 @@ class TlsLineStream(LineStream):
             self._loop.call_later(self._pause(), self._look)
 
     def _pause(self) -> float:
-        return PAUSE if self._flood < FLOOD else LONG_PAUSE
+        # the end of a page holds up the request for the next one
+        return PAUSE if self._kept or self._flood < FLOOD else LONG_PAUSE
 
     def _look(self) -> None:
         """Take what came if it is no batch within the pause."""

@@ -13,6 +13,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from tests.unit.controller.elections import Line
 
 from hybridpg.app import Config, ConfigError, run_operator
+from hybridpg.app.kinds import SERVERS
 from hybridpg.controller import (
     CUSTOM_RESOURCE_DEFINITIONS,
     LEASES,
@@ -105,29 +106,46 @@ async def test_cancelling_a_start_leaves_nothing_behind(cluster: FakeCluster):
 
 LEASE = LeaseConfig("default", "hybridpg")
 KEY = ObjectKey("default", "hybridpg")
+SERVER = {
+    "apiVersion": SERVERS.api_version,
+    "kind": SERVERS.kind,
+    "metadata": {"name": "pg", "namespace": "default"},
+    "spec": {"credentialsSecret": "pg-login"},
+}
 
 
 async def test_of_two_replicas_one_works_and_gives_way_when_told(cluster: FakeCluster):
-    """D77."""
+    """D77: the other one writes nothing but its attempts to get the lease."""
     stops, started = [asyncio.Event(), asyncio.Event()], [asyncio.Event(), asyncio.Event()]
+    lines = [Line(cluster), Line(cluster)]
     tasks = [
-        asyncio.create_task(
-            run_operator(config_of(), Line(cluster), stop, lease=LEASE, on_started=up.set)
-        )
-        for stop, up in zip(stops, started, strict=True)
+        asyncio.create_task(run_operator(config_of(), line, stop, lease=LEASE, on_started=up.set))
+        for line, stop, up in zip(lines, stops, started, strict=True)
     ]
     for up in started:
         await up.wait()
     await asyncio.sleep(5)
+    await Client(cluster).create(SERVERS, SERVER, namespace="default")
+    await asyncio.sleep(5)
     first = (await Client(cluster).get(LEASES, KEY))["spec"]
+    assert [patches(line) > 0 for line in lines] == [True, False]
     stops[0].set()
     await tasks[0]
     await asyncio.sleep(1)
     second = (await Client(cluster).get(LEASES, KEY))["spec"]
     assert (first["leaseTransitions"], second["leaseTransitions"]) == (1, 2)
     assert first["holderIdentity"] != second["holderIdentity"]
+    spec = MergePatch({"spec": {"size": {"cpu": 2}}})
+    await Client(cluster).patch(SERVERS, ObjectKey("default", "pg"), spec)
+    await asyncio.sleep(5)
+    assert patches(lines[1]) > 0
     stops[1].set()
     await tasks[1]
+
+
+def patches(line: Line) -> int:
+    """How often a replica changed an object; a lease is replaced and not patched."""
+    return sum(method == "PATCH" for _, method in line.sent)
 
 
 async def test_the_loss_of_the_lease_ends_it_with_an_error(cluster: FakeCluster):

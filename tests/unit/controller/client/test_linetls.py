@@ -260,6 +260,26 @@ async def test_a_flood_is_read_in_batches_of_ten_milliseconds(source):
     assert PAUSE < source.longest_wait <= LONG_PAUSE + 0.0002
 
 
+async def test_a_page_waits_two_milliseconds_at_most_however_long_it_is(pki, server_context):
+    """Its end holds up the request for the next one."""
+    context = TlsConfig(ca_file=str(pki.ca)).context()
+    stream = TlsLineStream("GET /list", 90, context, SERVER_NAME, whole=10_000_000)
+    far = TlsFarEnd(stream, server_context)
+    far.shake_hands()
+    await stream.opened()
+    stream.send(REQUEST)
+    far.send(HEAD)
+    reader = asyncio.create_task(read_to_the_end(stream))
+    source = Source(far)
+
+    await source.run(1000, interval=0.0002)
+
+    assert source.reads < 1000 / 8
+    assert source.longest_wait <= PAUSE + 0.0002
+    reader.cancel()
+    stream.close()
+
+
 async def test_a_flood_that_ebbs_is_handed_on_at_once_again(source, far):
     """A thousand events a second, which no quiet spell parts from the flood before them."""
     await source.run(1000, interval=0.0002)
