@@ -203,12 +203,14 @@ class MemoryBackend:
             return Pending("Deleting", "being cleared away", 1.0) if self.clearing() else Done()
         if policy is Policy.RETAIN:
             found.owner = replace(server.owner, retained=True)
+            notes = ("the server keeps running",)
         else:
             if policy is Policy.SNAPSHOT:
                 self.target.snapshots.append(server.external_name)
             del self.target.servers[server.external_name]
+            notes = ("the server is gone",)
         self.target.wrote("delete_server")
-        return Done()
+        return Done(notes)
 
     def clearing(self) -> bool:
         self.target.clearing_passes -= self.target.clearing_passes > 0

@@ -133,6 +133,24 @@ async def test_the_event_says_how_to_take_a_retained_thing_over():
         assert f"{ADOPT}: app" in told[0][2]
 
 
+@pytest.mark.parametrize(
+    ("policy", "note"),
+    [
+        pytest.param("Retain", ("Normal", "Retained", "the server keeps running"), id="retain"),
+        pytest.param("Delete", ("Normal", "Deleted", "the server is gone"), id="delete"),
+    ],
+)
+async def test_an_event_says_what_became_of_a_server(policy: str, note: tuple[str, str, str]):
+    async with running() as world:
+        await world.server(deletionPolicy=policy)
+        await world.ready(SERVERS, "pg")
+        await world.delete(SERVERS, "pg")
+        await world.gone(SERVERS, "pg")
+        told = await world.events("pg")
+    assert note in told
+    assert {reason for _, reason, _ in told} & {"Retained", "Deleted"} == {note[1]}
+
+
 async def test_a_server_waits_for_its_databases():
     """D33: shown in the condition, and woken by their deletion."""
     async with both_ready(server={"deletionPolicy": "Delete"}) as world:
