@@ -216,6 +216,7 @@ class DatabaseReconciler(ObjectReconciler):
             password = secret.next_password or secret.password
             if password is None:
                 password = self._rotation.keeper.new_password()  # settled from the Secret below
+            self.runtime.logins.forget(database.draft.subject.identity)
             outcome = await backend.create_or_update_user(
                 ref, Credentials(ref.external_name, password)
             )
@@ -252,6 +253,7 @@ class DatabaseReconciler(ObjectReconciler):
         draft.set("pendingChanges", None)
         if not changes:
             return None
+        self.runtime.logins.forget(draft.subject.identity)  # Ready means a login since the change
         outcome = await backend.create_or_update_database(database.ref, changes)
         messages = [change.message for change in changes]
         if isinstance(outcome, Pending):

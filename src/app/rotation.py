@@ -142,7 +142,8 @@ class Rotation:
         logins = self._runtime.logins
         before = LoginProof.of(secret.resource_version, login.endpoint)
         staged = secret.next_password is not None or not secret.active
-        proven = not staged and logins.proven(subject.identity, before)
+        # what was not usable meanwhile may be another server, or a restored one
+        proven = not staged and subject.ready and logins.proven(subject.identity, before)
         if not proven:
             logins.forget(subject.identity)
             await self._keeper.prove(login.target, secret)

@@ -245,7 +245,9 @@ class ServerReconciler(ObjectReconciler):
             draft.condition(Condition.SYNCED, False, reason, outcome.message)
             if not answers:
                 self._withdraw(draft, reason, outcome.message)
-            draft.progressing(reason, outcome.message, ready=usable)
+            # a Secret that was made anew meanwhile logs in only once the change is over
+            proven = secret is None or secret.active
+            draft.progressing(reason, outcome.message, ready=usable and proven)
             return Result(requeue_after=outcome.retry_after)
         for note in outcome.notes or messages:
             draft.note("Updated", note)

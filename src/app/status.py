@@ -16,6 +16,7 @@ from ..controller import (
     Client,
     EventSink,
     JsonObject,
+    find_condition,
     remove_condition,
     set_condition,
     write_status,
@@ -69,8 +70,12 @@ class StatusDraft:
 
     def condition(self, type_: Condition, met: bool, reason: Reason, message: str) -> None:
         """Set a condition; its time moves only when its status does."""
+        conditions = self._status.get("conditions") or []
+        shown = find_condition(self.subject.status.get("conditions") or [], type_.value)
+        if shown is not None and find_condition(conditions, type_.value) is None:
+            conditions = [*conditions, shown]  # dropped in this pass, which nobody saw
         self._status["conditions"] = set_condition(
-            self._status.get("conditions") or [],
+            conditions,
             type_.value,
             status="True" if met else "False",
             reason=reason.value,

@@ -108,6 +108,12 @@ class Subject:
         return status
 
     @property
+    def ready(self) -> bool:
+        """Whether the status as stored says that it can be used."""
+        conditions = self.status.get("conditions") or []
+        return any(c.get("type") == "Ready" and c.get("status") == "True" for c in conditions)
+
+    @property
     def reference(self) -> ObjectReference:
         """What events about it refer to."""
         return ObjectReference(

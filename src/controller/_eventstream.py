@@ -27,8 +27,8 @@ NO_BOOKMARK_SECONDS: Final = 10.0
 """After so long without the bookmark the log says that the list is still incomplete."""
 
 NOT_SENT_SECONDS: Final = 30.0
-"""A change, or a bookmark without that annotation, so long after the last object is one of a server
-that does not know streamed lists and takes the request for a watch."""
+"""An event that does not complete the list, so long after the last object, is one of a server that
+does not know streamed lists and takes the request for a watch."""
 
 
 TURN_EVENTS: Final = 1000
@@ -46,6 +46,10 @@ class InitialCut(ControllerError):
 
 class InitialNotSent(ControllerError):
     """The server follows changes, but does not send the list first."""
+
+
+class Silent(TransportError):
+    """Nothing came for too long."""
 
 
 class EventStream:
@@ -116,6 +120,10 @@ class EventStream:
     async def _next_initial(self, *, begun: bool) -> list[WatchEvent] | None:
         try:
             return await self.next()
+        except Silent as error:
+            if begun:  # such a server sends what is there, too, but never says that this is all
+                raise InitialNotSent(str(error)) from error
+            raise
         except TransportError as error:
             if begun:
                 raise InitialCut(str(error)) from error
@@ -125,9 +133,7 @@ class EventStream:
         try:
             return await self._silence.next()
         except TimeoutError as error:
-            raise TransportError(
-                f"watch of {self._source.title} was silent for too long"
-            ) from error
+            raise Silent(f"watch of {self._source.title} was silent for too long") from error
 
     def _decode(self, lines: list[bytes]) -> list[WatchEvent]:
         """Decode the lines of one read; note why no more may be read, if so."""
@@ -171,9 +177,10 @@ class _Initial:
         """Take events up to the one that completes the list; return how many, 0 if none does."""
         self.begun = True
         found, now = self._found, loop_time()
+        late = bool(found) and now - self._grown > NOT_SENT_SECONDS
         for number, event in enumerate(events, 1):
             obj = event.object
-            if event.type == ADDED:
+            if event.type == ADDED and not late:
                 self._grown = now
                 names = found.get(obj.namespace)
                 if names is None:

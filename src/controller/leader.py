@@ -72,6 +72,8 @@ class LeaderElector:
         self._claimed = False
         self._slowpaths = 0
         # what the last failed try said, so that each trouble is logged once
+        # a write of ours was seen whose answer was not
+        self._echoed = False
         self._trouble = ""
 
     @property
@@ -259,6 +261,7 @@ class LeaderElector:
         self._view.see(answer)
         self._ours = answer
         self._renewed = begun
+        self._echoed = False
 
     async def _bounded(self, request: Awaitable[JsonObject]) -> JsonObject:
         timeout = self.config.request_timeout
@@ -277,6 +280,11 @@ class LeaderElector:
             return
         if lease is not None:
             self._view.see(lease)
+            if self._view.holder == self.identity:
+                # our own write without its answer: good for one more try, which may go the same way
+                if self._echoed:
+                    return
+                self._echoed = True
         if self._view.wait <= 0:
             self._news.set()
 

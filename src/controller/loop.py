@@ -89,8 +89,10 @@ class Controller:
         self._queue: WorkQueue[ObjectKey] = WorkQueue(name)
         self._delays: DelayQueue[ObjectKey] = DelayQueue(self._queue.add)
         self._watches: list[Watch] = []
-        # of watches that came late; None unless it works
-        self._late: set[asyncio.Task[None]] | None = None
+        # of workers and of watches that come late; None unless it works
+        self._tasks: asyncio.TaskGroup | None = None
+        # watches that came late and wait for their informer
+        self._late: set[asyncio.Task[None]] = set()
         # set before workers are cancelled. What a worker can see of that itself is not enough: a
         # reconcile function may swallow it, raise CancelledError for reasons of its own, or leave
         # ``Task.cancelling`` counted up, as a TaskGroup of Python 3.11 does
@@ -124,8 +126,8 @@ class Controller:
         """
         watch = Watch(informer, Mapping(self._queue.add, handler, predicate), resync)
         self._watches.append(watch)
-        if self._late is not None:
-            self._late.add(asyncio.create_task(watch.follow_synced()))
+        if self._tasks is not None:
+            self._follow_late(self._tasks, watch)
 
     def enqueue(self, key: ObjectKey, priority: int = NORMAL) -> None:
         """Look at a key as soon as a worker is free."""
@@ -138,27 +140,45 @@ class Controller:
     async def run(self) -> None:
         """Wait for the sources, then work until :meth:`stop` or cancellation."""
         await self._wait_synced()
-        self._late = set()
         try:
-            for registration in [watch.follow() for watch in self._watches]:
+            registrations = [watch.follow() for watch in self._watches]
+            for registration in registrations:
                 await registration.wait_synced()  # so that a key of several sources runs once
-            await self._work_on()
+            async with asyncio.TaskGroup() as self._tasks:
+                for watch in self._watches[len(registrations) :]:
+                    self._follow_late(self._tasks, watch)
+                await self._work_on(self._tasks)
         finally:
             self._ended = True
-            late, self._late = self._late, None
-            for task in late:
+            self._tasks = None
+            # who is cancelled is not stopped, and a timer would keep all keys until it is due
+            self._delays.close()
+            self._queue.discard()
+
+    async def _work_on(self, tasks: asyncio.TaskGroup) -> None:
+        workers = [
+            tasks.create_task(self._work(), name=f"{self.name} worker {number}")
+            for number in range(self.workers)
+        ]
+        try:
+            await asyncio.wait(workers)
+        finally:
+            self._ended = True
+            for task in self._late:
                 task.cancel()
 
-    async def _work_on(self) -> None:
-        async with asyncio.TaskGroup() as tasks:
-            workers = [
-                tasks.create_task(self._work(), name=f"{self.name} worker {number}")
-                for number in range(self.workers)
-            ]
-            try:
-                await asyncio.wait(workers)
-            finally:
-                self._ended = True
+    def _follow_late(self, tasks: asyncio.TaskGroup, watch: Watch) -> None:
+        name = f"watch of {watch.informer.resource} by {self.name}"
+        task = tasks.create_task(self._followed(watch), name=name)
+        self._late.add(task)
+        task.add_done_callback(self._late.discard)
+
+    async def _followed(self, watch: Watch) -> None:
+        try:
+            await watch.follow_synced()
+        except Exception:
+            self._ended = True
+            raise
 
     async def stop(self) -> None:
         """Begin nothing new and wait for the runs in progress.

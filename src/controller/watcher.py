@@ -47,6 +47,8 @@ LIVENESS_SECONDS: Final = 90.0
 """Bookmarks come about once a minute, so a watch that is silent for longer may be half-open."""
 SHORT_WATCH: Final = 1.0
 """A watch that ends within a second without an event says that something is wrong with it."""
+ROUNDING: Final = 0.001
+"""Seconds by which a sum of times may be off."""
 REOPEN_RATE: Final = 1 / 12
 REOPEN_BURST: Final = 3
 """How often a watch is opened again that ended by itself: at once where that is rare, and where it
@@ -254,7 +256,7 @@ class Watcher:
         have no watch cache) looks the same, and costs a list now and then.
         """
         silent = self._now() - (self.last_contact or 0.0)
-        if silent >= self._liveness:
+        if silent >= self._liveness - ROUNDING:
             raise MissedChange(f"nothing was said for {silent:.0f} s")
 
     async def _before_reopening(

@@ -259,6 +259,22 @@ async def test_a_claim_whose_answer_was_lost_is_made_good_by_the_next_try(cluste
     assert (await read(cluster))["leaseTransitions"] == 1
 
 
+async def test_claims_whose_answers_are_all_lost_are_not_made_faster_by_what_the_watch_tells(
+    cluster, electing
+):
+    candidate = Candidate(cluster, "a")
+    electing.append(candidate)
+    candidate.line.trouble = "lost"
+    candidate.line.methods = ("POST", "PUT")
+    candidate.start()
+    await asyncio.sleep(60)
+    claims = [at for at, method in candidate.line.sent if method in ("POST", "PUT")]
+    assert len(claims) <= 60 / config().retry_period + 2
+    candidate.line.trouble = ""
+    await asyncio.sleep(5)
+    assert candidate.elector.is_leader
+
+
 @pytest.mark.parametrize("trouble", ["hang", "reset", *RUBBISH])
 async def test_a_candidate_survives_whatever_it_is_answered(cluster, electing, trouble):
     candidate = Candidate(cluster, "a")

@@ -152,6 +152,21 @@ async def test_a_source_that_comes_while_it_works_is_mapped_once_it_is_complete(
     assert reconcile.calls == [(0, "w"), (20, "b")]
 
 
+async def test_a_late_source_that_has_ended_ends_the_controller_and_is_named():
+    gadgets = Informer(Client(ScriptedTransport([page(obj("a"))])), GADGETS)
+    async with running(gadgets):
+        await asyncio.sleep(1)
+    controller = make(Script())
+    task = asyncio.create_task(controller.run())
+    await asyncio.sleep(1)
+    controller.watch(gadgets, handler=enqueue_self())
+    with pytest.raises(ExceptionGroup) as caught:
+        await task
+    (error,) = caught.value.exceptions
+    assert isinstance(error, ManagerError)
+    assert "gadgets" in str(error)
+
+
 async def test_a_controller_ends_although_a_late_source_is_never_complete():
     class Silent(ScriptedTransport):
         async def request(self, *args, **options):

@@ -63,6 +63,25 @@ async def test_a_key_is_never_reconciled_twice_at_a_time_and_comes_again_after()
     assert reconcile.times == [0, 10]
 
 
+async def test_a_controller_that_is_cancelled_keeps_no_key_and_no_timer():
+    """Its loop may be somebody else's, and go on for days."""
+
+    async def reconcile(request: Request) -> Result:
+        return Result(requeue_after=36_000)
+
+    controller = make(reconcile)
+    task = asyncio.create_task(controller.run())
+    controller.enqueue(A)
+    await asyncio.sleep(1)
+    assert controller.retries == 1
+    task.cancel()
+    await asyncio.wait([task])
+    controller.enqueue_after(B, 1.0)
+    assert controller.retries == 1, "it takes no more"
+    await asyncio.sleep(40_000)
+    assert len(controller.queue) == 0
+
+
 async def test_a_key_can_be_enqueued_for_later():
     reconcile = Script()
     controller = make(reconcile)

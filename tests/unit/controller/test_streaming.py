@@ -231,7 +231,9 @@ async def test_a_list_that_is_not_complete_after_ten_seconds_is_in_the_log(caplo
 
 
 @pytest.mark.parametrize(
-    "later", [bookmark(9), line("MODIFIED", obj("a", 9))], ids=["bookmark", "change"]
+    "later",
+    [bookmark(9), line("MODIFIED", obj("a", 9)), added("b", 9)],
+    ids=["bookmark", "change", "creation"],
 )
 async def test_a_server_that_takes_it_for_a_watch_is_listed(later):
     transport = ScriptedTransport(
@@ -243,10 +245,16 @@ async def test_a_server_that_takes_it_for_a_watch_is_listed(later):
     assert transport.of("GET")[0].at == 60
 
 
-async def test_a_streamed_list_that_falls_silent_is_given_up():
-    transport = ScriptedTransport(streams=[[[added("a")], 3600.0], [[complete(9)], 60.0]])
-    assert await follow(transport, seconds=120, liveness=90) == ["LIST"]
-    assert times(transport, "STREAM") == [0, pytest.approx(90.8)]
+async def test_a_streamed_list_that_falls_silent_is_read_in_pages_and_so_are_the_next():
+    """A server that takes it for a watch, and on which nothing happens, sends no more than that."""
+    transport = ScriptedTransport(
+        [page(obj("a"))] * 3,
+        [[refused(410, "Gone")], [refused(410, "Gone")], [60.0]],
+        streams=[[[added("a")], 3600.0]],
+    )
+    assert await follow(transport, seconds=120, liveness=90) == ["LIST a"] * 3
+    assert times(transport, "STREAM") == [0]
+    assert transport.of("GET")[0].at == 90
 
 
 async def test_a_stream_that_is_cut_after_every_list_costs_less_than_a_request_in_ten_seconds():
