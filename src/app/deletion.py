@@ -30,7 +30,7 @@ def carried_out(draft: StatusDraft, outcome: Outcome, policy: Policy) -> Result 
         draft.progressing(Reason.DELETING, outcome.message)
         return Result(requeue_after=outcome.retry_after)
     for note in outcome.notes:
-        draft.note("Retained" if policy is Policy.RETAIN else "Deleted", note)
+        draft.note("Kept" if policy is Policy.RETAIN else "Deleted", note)
     return None
 
 

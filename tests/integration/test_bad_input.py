@@ -166,7 +166,7 @@ FALLBACKS: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "class that is unknown": (
         {"size": {"class": "huge"}},
-        "spec.size.class: class huge is not one",
+        "spec.size.class: no class 'huge' is configured",
     ),
 }
 

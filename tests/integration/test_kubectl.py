@@ -658,4 +658,4 @@ def test_the_manifests_of_the_predecessor_apply_unchanged(plane: Plane):
     assert status["backend"] == "local"  # no allowed_backends: spec.backend has no say
     assert "network.firewallRules" in " ".join(status["unsupportedFields"])
     synced = next(c for c in status["conditions"] if c["type"] == "Synced")
-    assert "spec.size.class: class dev" in synced["message"]
+    assert "spec.size.class: no class 'dev'" in synced["message"]

@@ -136,7 +136,7 @@ async def test_the_event_says_how_to_take_a_retained_thing_over():
 @pytest.mark.parametrize(
     ("policy", "note"),
     [
-        pytest.param("Retain", ("Normal", "Retained", "the server keeps running"), id="retain"),
+        pytest.param("Retain", ("Normal", "Kept", "the server keeps running"), id="retain"),
         pytest.param("Delete", ("Normal", "Deleted", "the server is gone"), id="delete"),
     ],
 )
@@ -148,7 +148,7 @@ async def test_an_event_says_what_became_of_a_server(policy: str, note: tuple[st
         await world.gone(SERVERS, "pg")
         told = await world.events("pg")
     assert note in told
-    assert {reason for _, reason, _ in told} & {"Retained", "Deleted"} == {note[1]}
+    assert {reason for _, reason, _ in told} & {"Kept", "Deleted"} == {note[1]}
 
 
 async def test_a_server_waits_for_its_databases():
