@@ -7,6 +7,7 @@ from typing import Any
 
 from ..controller import JsonObject, KubeObject, ObjectKey, ObjectReference, Resource
 from .kinds import ACTION_LABEL, ADOPT, PAUSED
+from .reasons import Condition
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +112,8 @@ class Subject:
     def ready(self) -> bool:
         """Whether the status as stored says that it can be used."""
         conditions = self.status.get("conditions") or []
-        return any(c.get("type") == "Ready" and c.get("status") == "True" for c in conditions)
+        found = [c.get("status") for c in conditions if c.get("type") == Condition.READY]
+        return "True" in found
 
     @property
     def reference(self) -> ObjectReference:

@@ -71,9 +71,9 @@ class LeaderElector:
         # whether the Lease may hold our name
         self._claimed = False
         self._slowpaths = 0
-        # what the last failed try said, so that each trouble is logged once
         # a write of ours was seen whose answer was not
         self._echoed = False
+        # what the last failed try said, so that each trouble is logged once
         self._trouble = ""
 
     @property

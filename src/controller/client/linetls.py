@@ -3,8 +3,8 @@
 API servers send records of about 4 KB, each in a packet of its own. Woken for each, a process
 spends more on being woken than on decrypting. While a stream runs at a few megabytes a second or
 more, the kernel is therefore asked to wake us for a batch of them only (``SO_RCVLOWAT``), or after
-two milliseconds for whatever came, and then all of it is decrypted and cut in one go. Where
-megabytes have come like that it is a list, of which nobody sees a part, or a flood: then it is ten
+two milliseconds for whatever came, and then all of it is decrypted and cut in one go. Where half a
+megabyte has come like that it is a list, of which nobody sees a part, or a flood: then it is ten
 milliseconds. A stream that is faster is not slowed down, and a lone event after a quiet spell is
 handed on at once.
 

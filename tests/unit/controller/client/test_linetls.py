@@ -40,11 +40,17 @@ async def stream(pki: Pki):
 
 @pytest.fixture
 async def far(stream: TlsLineStream, server_context: ssl.SSLContext) -> TlsFarEnd:
+    far = await asked(stream, server_context)
+    assert far.request() == REQUEST
+    return far
+
+
+async def asked(stream: TlsLineStream, server_context: ssl.SSLContext) -> TlsFarEnd:
+    """Return the server's end of a stream that has sent its request."""
     far = TlsFarEnd(stream, server_context)
     far.shake_hands()
     await stream.opened()
     stream.send(REQUEST)
-    assert far.request() == REQUEST
     return far
 
 
@@ -99,10 +105,7 @@ async def test_a_kept_connection_that_is_cut_before_the_next_answer_has_got_stal
     """So that the request is repeated; an answer that had begun is not taken for none."""
     context = TlsConfig(ca_file=str(pki.ca)).context()
     stream = TlsLineStream("GET /list", 90, context, SERVER_NAME, whole=10_000)
-    far = TlsFarEnd(stream, server_context)
-    far.shake_hands()
-    await stream.opened()
-    stream.send(REQUEST)
+    far = await asked(stream, server_context)
     far.send(HEAD + chunk(b"page\n") + chunk(b""))
     assert [await stream.read(), await stream.read()] == [[b"page"], []]
     assert stream.reusable
@@ -264,10 +267,7 @@ async def test_a_page_waits_two_milliseconds_at_most_however_long_it_is(pki, ser
     """Its end holds up the request for the next one."""
     context = TlsConfig(ca_file=str(pki.ca)).context()
     stream = TlsLineStream("GET /list", 90, context, SERVER_NAME, whole=10_000_000)
-    far = TlsFarEnd(stream, server_context)
-    far.shake_hands()
-    await stream.opened()
-    stream.send(REQUEST)
+    far = await asked(stream, server_context)
     far.send(HEAD)
     reader = asyncio.create_task(read_to_the_end(stream))
     source = Source(far)
